@@ -1,0 +1,47 @@
+//! Rows ready to be written, with the log positions they came from.
+
+use arrow::record_batch::RecordBatch;
+
+use crate::event::LogPartition;
+use crate::offsets::OffsetRange;
+use crate::tables::TableSpec;
+
+/// Rows of one table. Every row carries `topic`, `partition` and `offset`, so a table that already
+/// holds a part of the range can skip that part row by row.
+#[derive(Clone, Debug)]
+pub struct TableBatch {
+    pub table: &'static TableSpec,
+    /// The table's declared columns, then the columns that appeared while running. Dynamic columns
+    /// that no row of this batch fills may be missing: the table reads them as null.
+    pub rows: RecordBatch,
+}
+
+/// What happened to the events of a batch: `received = written + dead_lettered + repeated`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EventCounts {
+    pub received: u64,
+    pub written: u64,
+    pub dead_lettered: u64,
+    pub repeated: u64,
+    /// Values that did not fit their column's type and went to `extra`.
+    pub misfits: u64,
+    /// JSON keys that stood twice in one object; the last one won.
+    pub duplicate_keys: u64,
+}
+
+/// Everything that one round of events became.
+///
+/// `ranges` covers events that made no rows as well (repeats), so that the position moves past them.
+#[derive(Clone, Debug, Default)]
+pub struct FlatBatch {
+    /// Only tables with at least one row, in the order of [`crate::TABLES`].
+    pub tables: Vec<TableBatch>,
+    pub ranges: Vec<(LogPartition, OffsetRange)>,
+    pub counts: EventCounts,
+}
+
+impl FlatBatch {
+    pub fn rows(&self) -> usize {
+        self.tables.iter().map(|table| table.rows.num_rows()).sum()
+    }
+}

@@ -1,0 +1,31 @@
+//! The pure core: what an event is, which tables there are, and how one becomes rows of the other.
+//!
+//! Decisions are made here and I/O is done elsewhere: no tokio, no Kafka, no file system and no clock
+//! enter this crate, so everything in it is tested by calling it. `ingest`, `sinks` and `queries`
+//! share the words defined here ([`RawEvent`], [`LogPartition`], [`OffsetRange`], [`TableSpec`],
+//! [`FlatBatch`]) and never redefine them.
+//!
+//! It must never drop a value: what has no column goes to `extra`, what is no event becomes a row of
+//! `dead_letters`.
+
+pub mod batch;
+pub mod columns;
+pub mod error;
+pub mod event;
+pub mod flatten;
+pub mod json;
+pub mod offsets;
+pub mod repeats;
+pub mod rows;
+pub mod systems;
+pub mod tables;
+pub mod values;
+
+pub use batch::{EventCounts, FlatBatch, TableBatch};
+pub use columns::{Column, Kind};
+pub use error::{Rejection, Stage, UnknownName};
+pub use event::{LogPartition, Micros, RawBatch, RawEvent};
+pub use flatten::Flattener;
+pub use offsets::{OffsetRange, Positions};
+pub use systems::{SYSTEMS, System};
+pub use tables::{TABLES, TableSpec};

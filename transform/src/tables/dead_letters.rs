@@ -1,0 +1,25 @@
+//! `dead_letters`: one event that could not be used, whole: raw bytes, stage, cause, position.
+//!
+//! `id` is the log position as text, so the same letter has the same id after a replay. A retry adds
+//! a row with the same id, `retried_at` and `outcome`; the newest row of an id is its state.
+
+use super::TableSpec;
+use crate::columns::{Column, Kind};
+
+pub const DEAD_LETTERS: TableSpec = TableSpec {
+    name: "dead_letters",
+    row_is: "one event that could not be used",
+    columns: &[
+        Column::new("id", Kind::Text),
+        Column::new("stage", Kind::Text),
+        Column::new("cause", Kind::Text),
+        Column::new("message", Kind::Text),
+        Column::new("body", Kind::Binary),
+        Column::new("route", Kind::Text),
+        Column::new("retried_at", Kind::Time),
+        Column::new("outcome", Kind::Text),
+    ],
+    grows: false,
+    primary: true,
+    sort: &["event_time", "offset"],
+};

@@ -1,0 +1,26 @@
+//! `progress`: how far all tables are complete, one live row per log partition.
+//!
+//! Each batch ends with a commit here that replaces the rows of the partitions it moved. Readers
+//! take all tables at the `tables` versions of the newest row, so nobody sees half a batch; the log
+//! is trimmed and the consumer resumes behind `position`. Older versions of this table are the
+//! history that `--as-of` walks.
+
+use super::TableSpec;
+use crate::columns::{Column, Kind};
+
+pub const PROGRESS: TableSpec = TableSpec {
+    name: "progress",
+    row_is: "one finished batch: position per partition, version of each table",
+    columns: &[
+        Column::required("topic", Kind::Text),
+        Column::required("partition", Kind::Int),
+        // The last offset up to which every table is complete.
+        Column::required("position", Kind::Int),
+        Column::required("committed_at", Kind::Time),
+        // JSON object: table name to Delta version.
+        Column::required("tables", Kind::Json),
+    ],
+    grows: false,
+    primary: false,
+    sort: &["topic", "partition"],
+};
