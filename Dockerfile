@@ -13,6 +13,6 @@ COPY --from=build /src/target/release/ringlake /usr/local/bin/ringlake
 USER ringlake
 WORKDIR /data
 VOLUME /data
-EXPOSE 8080
+EXPOSE 8640
 ENTRYPOINT ["ringlake"]
-CMD ["serve", "--data", "/data", "--listen", "0.0.0.0:8080"]
+CMD ["serve", "--data", "/data", "--listen", "0.0.0.0:8640"]

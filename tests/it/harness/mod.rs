@@ -1,0 +1,8 @@
+//! What the end-to-end tests share: the binary as a process, HTTP, brokers, events, and waiting.
+
+pub mod events;
+pub mod http;
+pub mod kafka;
+pub mod process;
+pub mod tables;
+pub mod wait;

@@ -1,0 +1,113 @@
+//! What the tables hold, asked as a user asks, in a form that two runs can be compared by.
+
+use std::collections::{BTreeMap, HashSet};
+
+use serde_json::{Map, Value};
+
+use super::events::{self, Event};
+use super::process::Place;
+
+/// Tables in which each event that became rows has exactly one.
+const ONE_ROW_AN_EVENT: &[&str] = &[
+    "calls",
+    "channel_events",
+    "agent_events",
+    "contacts",
+    "deals",
+    "sales_accounts",
+    "custom_module_records",
+    "appointments",
+    "tasks",
+    "dead_letters",
+];
+const OTHERS: &[&str] = &["call_participants", "field_changes", "field_labels"];
+
+/// Where in the log a row came from and when that was: the only things two runs may differ in.
+const OF_THE_RUN: &[&str] = &["topic", "partition", "offset", "received_at", "id_of_position"];
+/// What follows from the time of receipt, in rows of events that carry no time.
+const OF_THE_RECEIPT: &[&str] = &["event_time", "event_month", "event_key", "id"];
+
+/// The one number that a statement answers with.
+pub fn number(place: &Place, sql: &str) -> i64 {
+    let out = place.ok(&["query", sql, "--format", "csv"]);
+    let line = out.lines().nth(1).unwrap_or_else(|| panic!("no row from {sql}: {out}"));
+    line.parse().unwrap_or_else(|e| panic!("{e}: {line:?} from {sql}"))
+}
+
+/// The rows that a statement answers with.
+pub fn rows(place: &Place, sql: &str) -> Vec<Map<String, Value>> {
+    let out = place.ok(&["query", sql, "--format", "ndjson"]);
+    out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// How many events have become rows, dead letters among them.
+pub fn events_written(place: &Place) -> i64 {
+    let counts: Vec<String> =
+        ONE_ROW_AN_EVENT.iter().map(|table| format!("(select count(*) from {table})")).collect();
+    number(place, &format!("select {}", counts.join(" + ")))
+}
+
+/// The log positions of all events that have become rows; none may stand there twice.
+pub fn positions(place: &Place) -> HashSet<(String, i64, i64)> {
+    let mut found = HashSet::new();
+    for table in ONE_ROW_AN_EVENT {
+        for row in rows(place, &format!("select topic, \"partition\", \"offset\" from {table}")) {
+            let number = |key: &str| row[key].as_i64().unwrap();
+            let position =
+                (row["topic"].as_str().unwrap().to_owned(), number("partition"), number("offset"));
+            assert!(found.insert(position.clone()), "{position:?} is twice in the tables");
+        }
+    }
+    found
+}
+
+/// All rows of all tables, less what depends on the run, in an order of their own.
+pub fn contents(place: &Place) -> BTreeMap<&'static str, Vec<String>> {
+    let mut contents = BTreeMap::new();
+    for table in ONE_ROW_AN_EVENT.iter().chain(OTHERS) {
+        let mut lines: Vec<String> = rows(place, &format!("select * from {table}"))
+            .into_iter()
+            .map(|row| Value::from(comparable(row)).to_string())
+            .collect();
+        lines.sort();
+        contents.insert(*table, lines);
+    }
+    contents
+}
+
+fn comparable(mut row: Map<String, Value>) -> Map<String, Value> {
+    row.retain(|name, value| !value.is_null() && !OF_THE_RUN.contains(&name.as_str()));
+    if row.get("event_time_basis").is_some_and(|basis| basis == "received") {
+        row.retain(|name, _| !OF_THE_RECEIPT.contains(&name.as_str()));
+    }
+    row
+}
+
+/// What the tables hold when these events are imported into a fresh folder and nothing goes wrong.
+pub fn reference(events: &[Event]) -> BTreeMap<&'static str, Vec<String>> {
+    let place = Place::new();
+    place.file("all.ndjson", events::envelopes(events));
+    place.ok(&["import", "--enveloped", "all.ndjson"]);
+    contents(&place)
+}
+
+/// Fails with the first rows that differ.
+pub fn assert_same(
+    found: &BTreeMap<&'static str, Vec<String>>,
+    expected: &BTreeMap<&'static str, Vec<String>>,
+) {
+    for (table, expected) in expected {
+        let found = &found[table];
+        let (here, there): (HashSet<_>, HashSet<_>) =
+            (found.iter().collect(), expected.iter().collect());
+        let lost: Vec<_> = there.difference(&here).take(3).collect();
+        let odd: Vec<_> = here.difference(&there).take(3).collect();
+        let counts = (found.len(), expected.len());
+        assert!(
+            lost.is_empty() && odd.is_empty() && counts.0 == counts.1,
+            "{table} has {} rows, not {}; missing {lost:#?}; unexpected {odd:#?}",
+            counts.0,
+            counts.1
+        );
+    }
+}

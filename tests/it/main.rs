@@ -1,0 +1,17 @@
+//! End-to-end tests: the real binary as processes, over real files, a real Kafka and real sockets.
+//!
+//! One binary, so that the whole program links once. `tests/run` starts the broker and names it in
+//! the environment; a test that needs Kafka fails without it rather than be skipped. What is checked
+//! is what a user could check: HTTP answers, exit codes, and what `ringlake query` finds.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod bad_input;
+mod crash;
+mod demo;
+mod exports;
+mod harness;
+mod imports;
+mod peers;
+mod pipeline_embedded;
+mod pipeline_kafka;
