@@ -1,0 +1,101 @@
+//! Collects the records of one partition into a [`RawBatch`].
+//!
+//! The bodies lie in one buffer that all events of the batch share, so that a batch of a hundred
+//! thousand small events costs a handful of allocations.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ringlake_transform::{LogPartition, Micros, OffsetRange, RawBatch, RawEvent, System};
+
+pub(super) struct BatchBuilder {
+    partition: LogPartition,
+    system: &'static dyn System,
+    bodies: Vec<u8>,
+    records: Vec<Record>,
+    /// The last route seen: routes repeat, their strings are shared.
+    route: Option<Arc<str>>,
+}
+
+struct Record {
+    offset: i64,
+    received_at: Micros,
+    route: Option<Arc<str>>,
+    body: Range<usize>,
+}
+
+impl BatchBuilder {
+    pub(super) fn new(partition: LogPartition, system: &'static dyn System) -> Self {
+        Self { partition, system, bodies: Vec::new(), records: Vec::new(), route: None }
+    }
+
+    pub(super) fn is_of(&self, topic: &str, partition: i32) -> bool {
+        self.partition.partition == partition && self.partition.topic.as_ref() == topic
+    }
+
+    /// Adds a record; offsets have to grow.
+    pub(super) fn push(
+        &mut self,
+        offset: i64,
+        received_at: Micros,
+        route: Option<&str>,
+        body: &[u8],
+    ) {
+        let start = self.bodies.len();
+        self.bodies.extend_from_slice(body);
+        let route = route.map(|route| self.shared(route));
+        self.records.push(Record { offset, received_at, route, body: start..self.bodies.len() });
+    }
+
+    fn shared(&mut self, route: &str) -> Arc<str> {
+        match &self.route {
+            Some(last) if last.as_ref() == route => last.clone(),
+            _ => self.route.insert(route.into()).clone(),
+        }
+    }
+
+    pub(super) fn body_bytes(&self) -> usize {
+        self.bodies.len()
+    }
+
+    /// The batch, or nothing where no record came.
+    pub(super) fn finish(self) -> Option<RawBatch> {
+        let range = OffsetRange::new(self.records.first()?.offset, self.records.last()?.offset);
+        let bodies = Bytes::from(self.bodies);
+        let event = |record: Record| RawEvent {
+            offset: record.offset,
+            received_at: record.received_at,
+            route: record.route,
+            body: bodies.slice(record.body),
+        };
+        let events = self.records.into_iter().map(event).collect();
+        Some(RawBatch { partition: self.partition, system: self.system, range, events })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ringlake_transform::SYSTEMS;
+
+    #[test]
+    fn keeps_bodies_routes_and_the_range() {
+        let mut builder = BatchBuilder::new(LogPartition::new("t", 2), SYSTEMS[0]);
+        builder.push(4, 10, Some("hangup"), b"one");
+        builder.push(9, 11, Some("hangup"), b"");
+        builder.push(10, 12, None, b"three");
+        assert!(builder.is_of("t", 2) && !builder.is_of("t", 1) && !builder.is_of("u", 2));
+        let batch = builder.finish().unwrap();
+        assert_eq!(batch.range, OffsetRange::new(4, 10));
+        let bodies: Vec<&[u8]> = batch.events.iter().map(|event| event.body.as_ref()).collect();
+        assert_eq!(bodies, [&b"one"[..], b"", b"three"]);
+        assert_eq!(batch.events[1].route.as_deref(), Some("hangup"));
+        assert_eq!(batch.events[2].route, None);
+    }
+
+    #[test]
+    fn no_record_makes_no_batch() {
+        assert!(BatchBuilder::new(LogPartition::new("t", 0), SYSTEMS[0]).finish().is_none());
+    }
+}

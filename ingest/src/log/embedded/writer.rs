@@ -1,0 +1,200 @@
+//! The one thread that writes the embedded log.
+//!
+//! Group commit: it takes everything that waits, writes it in one transaction, syncs once, and then
+//! answers all. While it syncs, the next group gathers by itself; it never waits for one to grow.
+//! Nothing is answered with success before the sync has returned.
+//!
+//! When a write fails, everyone in that group hears so, the file is opened anew, and until a write
+//! has succeeded again the thread tries one every [`TICK`], so that the log recovers without traffic.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::time::Duration;
+
+use ringlake_transform::{Micros, Positions};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::shared::Shared;
+use super::store::Store;
+use crate::error::LogError;
+use crate::log::{NewRecord, now};
+
+/// How often the thread looks up when nothing is to be written.
+const TICK: Duration = Duration::from_millis(200);
+/// One transaction takes at most about this much, so that nobody waits long for others' bytes.
+const GROUP_BYTES: usize = 16 << 20;
+const GROUP_REQUESTS: usize = 4_096;
+/// Records that one transaction removes: trimming must not hold up the appends.
+const TRIM_RECORDS: usize = 10_000;
+
+/// A request to the thread.
+pub(super) enum Job {
+    Append(Append),
+    /// Remove what lies behind these positions and is older than `keep`, and shrink the file.
+    Trim {
+        positions: Positions,
+        keep: Duration,
+        done: oneshot::Sender<Result<u64, LogError>>,
+    },
+}
+
+pub(super) struct Append {
+    pub records: Vec<NewRecord>,
+    pub bytes: usize,
+    /// Its share of the queue's room, given back when the answer is out.
+    pub room: OwnedSemaphorePermit,
+    pub done: oneshot::Sender<Result<(), LogError>>,
+}
+
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    jobs: Receiver<Job>,
+    keep: Duration,
+    more_to_trim: bool,
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>, jobs: Receiver<Job>, keep: Duration) -> Self {
+        Self { shared, jobs, keep, more_to_trim: false }
+    }
+
+    /// Serves until the log is dropped; what was queued by then is still written.
+    pub(super) fn run(mut self) {
+        loop {
+            let wait = if self.more_to_trim { Duration::ZERO } else { TICK };
+            match self.jobs.recv_timeout(wait) {
+                Ok(Job::Append(first)) => {
+                    let trim = self.append_group(first);
+                    if let Some(job) = trim {
+                        self.trim_now(job);
+                    }
+                }
+                Ok(job) => self.trim_now(job),
+                Err(RecvTimeoutError::Timeout) => self.recover(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if self.shared.take_release() || self.more_to_trim {
+                self.trim_a_little();
+            }
+        }
+        self.shared.close();
+    }
+
+    /// Writes `first` and all that waits behind it. A job of another kind ends the group and comes back.
+    fn append_group(&self, first: Append) -> Option<Job> {
+        let mut bytes = first.bytes;
+        let mut group = vec![first];
+        let mut other = None;
+        while bytes < GROUP_BYTES && group.len() < GROUP_REQUESTS {
+            match self.jobs.try_recv() {
+                Ok(Job::Append(next)) => {
+                    bytes += next.bytes;
+                    group.push(next);
+                }
+                Ok(job) => {
+                    other = Some(job);
+                    break;
+                }
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+            }
+        }
+        let records: Vec<&NewRecord> = group.iter().flat_map(|append| &append.records).collect();
+        let result = self.write(|store| store.append(&records));
+        if result.is_ok() {
+            self.shared.wake_readers();
+        }
+        for Append { done, room, .. } in group {
+            drop(room);
+            // A sender that has gone away is answered to nobody.
+            let _ = done.send(result.clone());
+        }
+        other
+    }
+
+    /// Runs one write and keeps count of whether writing works.
+    fn write<T>(&self, f: impl FnOnce(&Store) -> Result<T, redb::Error>) -> Result<T, LogError> {
+        if !self.shared.is_open() {
+            self.shared.reopen()?;
+        }
+        let fail = |error| LogError::storage(&self.shared.path, error);
+        let result = self.shared.with(|store| f(store).map_err(fail));
+        match &result {
+            Ok(_) => {
+                if self.shared.set_trouble(None).is_some() {
+                    tracing::info!(path = %self.shared.path.display(), "the log can be written again");
+                }
+            }
+            Err(error) => self.failed(error),
+        }
+        result
+    }
+
+    fn failed(&self, error: &LogError) {
+        if self.shared.set_trouble(Some(error.clone())).is_none() {
+            tracing::error!(error = %chain(error), "the log cannot be written; senders get 503");
+        }
+        if let Err(error) = self.shared.reopen() {
+            tracing::debug!(error = %chain(&error), "the log cannot be opened again yet");
+            self.shared.set_trouble(Some(error));
+        }
+    }
+
+    /// Tries a write when the last one failed.
+    fn recover(&self) {
+        if self.shared.trouble().is_some() {
+            // The outcome is remembered by `write`; there is nobody to answer.
+            let _ = self.write(Store::probe);
+        }
+    }
+
+    /// One step of trimming behind what was released.
+    fn trim_a_little(&mut self) {
+        let positions = self.shared.released();
+        let removed = self.trim(&positions, self.keep);
+        self.more_to_trim = removed.is_ok_and(|removed| removed >= TRIM_RECORDS as u64);
+    }
+
+    fn trim(&self, positions: &Positions, keep: Duration) -> Result<u64, LogError> {
+        let before = older_than(keep);
+        self.write(|store| store.trim(positions, before, TRIM_RECORDS))
+    }
+
+    fn trim_now(&self, job: Job) {
+        let Job::Trim { positions, keep, done } = job else { return };
+        let result = self.trim_all(&positions, keep);
+        let _ = done.send(result);
+    }
+
+    fn trim_all(&self, positions: &Positions, keep: Duration) -> Result<u64, LogError> {
+        let mut total = 0;
+        loop {
+            let removed = self.trim(positions, keep)?;
+            total += removed;
+            if removed == 0 {
+                break;
+            }
+        }
+        match self.shared.with_mut(Store::compact) {
+            Some(Err(error)) => Err(LogError::storage(&self.shared.path, error)),
+            _ => Ok(total),
+        }
+    }
+}
+
+/// The time before which a record is older than `keep`; with no time to keep, any is.
+fn older_than(keep: Duration) -> Micros {
+    let keep = Micros::try_from(keep.as_micros()).unwrap_or(Micros::MAX);
+    if keep == 0 { Micros::MAX } else { now().saturating_sub(keep) }
+}
+
+/// The error with its causes, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,93 @@
+//! What both sides ask of the brokers besides records: topics, watermarks, and what librdkafka has to
+//! tell.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::ClientContext;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use super::{ENVELOPE_BYTES, KafkaSettings};
+use crate::error::LogError;
+
+/// How long a question to the brokers may take.
+pub(super) const ASK: Duration = Duration::from_secs(5);
+
+/// Sends librdkafka's log to ours. A broker that is away is a warning: it is waited for.
+#[derive(Clone)]
+pub(super) struct Tell;
+
+impl ClientContext for Tell {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+                tracing::error!(facility, message, "kafka");
+            }
+            RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => {
+                tracing::warn!(facility, message, "kafka");
+            }
+            _ => tracing::debug!(facility, message, "kafka"),
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(%error, reason, "kafka");
+    }
+}
+
+pub(super) fn broker_error(brokers: &str, error: KafkaError) -> LogError {
+    LogError::Broker { brokers: brokers.to_owned(), source: Arc::new(error) }
+}
+
+/// What the cluster said to a request for our topics.
+pub(super) enum Topics {
+    /// All are there.
+    Ready,
+    /// We may not make them: somebody else has to, or has.
+    NotOurs,
+}
+
+/// Makes the topics that are missing. One attempt.
+pub(super) async fn create_topics(settings: &KafkaSettings) -> Result<Topics, LogError> {
+    let fail = |error| broker_error(&settings.brokers, error);
+    let admin: AdminClient<Tell> =
+        AdminClient::from_config_and_context(&settings.client()?, Tell).map_err(fail)?;
+    let topics = settings.topics();
+    let largest = (settings.max_event_bytes + 2 * ENVELOPE_BYTES).max(1_048_588).to_string();
+    let new = topics.iter().map(|(topic, _)| {
+        NewTopic::new(topic, settings.partitions, TopicReplication::Fixed(settings.replication))
+            .set("max.message.bytes", &largest)
+    });
+    let new: Vec<NewTopic<'_>> = new.collect();
+    let options = AdminOptions::new().request_timeout(Some(ASK)).operation_timeout(Some(ASK));
+    let answers = admin.create_topics(&new, &options).await.map_err(fail)?;
+    for answer in answers {
+        match answer {
+            Ok(topic) => tracing::info!(topic, partitions = settings.partitions, "made the topic"),
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((
+                topic,
+                RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::ClusterAuthorizationFailed
+                | RDKafkaErrorCode::PolicyViolation,
+            )) => {
+                tracing::warn!(topic, "may not make the topic; it has to be there already");
+                return Ok(Topics::NotOurs);
+            }
+            Err((_, code)) => return Err(fail(KafkaError::AdminOp(code))),
+        }
+    }
+    Ok(Topics::Ready)
+}
+
+/// Keeps trying to make the topics until the brokers have answered: they may start after us.
+pub(super) async fn create_topics_when_there(settings: KafkaSettings) {
+    let mut pause = Duration::from_millis(250);
+    while let Err(error) = create_topics(&settings).await {
+        tracing::debug!(%error, "the topics cannot be made yet");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(5));
+    }
+}

@@ -1,0 +1,423 @@
+//! The consumer itself, as its thread calls it.
+//!
+//! librdkafka's usual way is to start a new assignment at the offsets the group committed, inside a
+//! callback. Here the callback only notes what happened, and the assignment is made when the tables'
+//! positions are known, with an explicit offset for every partition:
+//!
+//! ```text
+//! assign event ─▶ Polled::Assigned ─▶ start(positions): check watermarks, assign at offsets ─▶ Events …
+//! revoke event ─▶ Polled::Revoked  ─▶ the next call gives the partitions up
+//! ```
+//!
+//! So no record from an offset that nobody chose is ever fetched. What lies at or below the last
+//! offset handed out is dropped all the same: a fetch that is repeated after a lost connection must
+//! not deliver twice.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{Offset, TopicPartitionList};
+use ringlake_transform::{LogPartition, Micros, Positions, RawBatch, System};
+
+use super::brokers::{ASK, Tell, broker_error};
+use super::log::partitions;
+use super::{KafkaSettings, Membership, RECEIVED_AT, ROUTE};
+use crate::error::LogError;
+use crate::log::batch::BatchBuilder;
+use crate::log::{Polled, Topics, now};
+
+/// What a record counts besides its body, so that empty ones fill a batch too.
+const RECORD_BYTES: usize = 64;
+
+enum Rebalance {
+    Assign(Vec<(String, i32)>),
+    Revoke,
+}
+
+/// Notes rebalances, and leaves what to do about them to [`GroupConsumer`].
+pub(super) struct Group {
+    noted: Mutex<VecDeque<Rebalance>>,
+    closing: AtomicBool,
+}
+
+impl Group {
+    fn take(&self) -> Option<Rebalance> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
+    fn has_news(&self) -> bool {
+        !self.noted.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+}
+
+impl ClientContext for Group {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        Tell.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        Tell.error(error, reason);
+    }
+}
+
+impl ConsumerContext for Group {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        code: RDKafkaRespErr,
+        list: &mut TopicPartitionList,
+    ) {
+        if self.closing.load(Ordering::Acquire) {
+            // Nobody is left to ask; the group waits for this.
+            let _ = consumer.unassign();
+            return;
+        }
+        let note = match code {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                let places = list.elements();
+                let places = places.iter().map(|e| (e.topic().to_owned(), e.partition()));
+                Rebalance::Assign(places.collect())
+            }
+            _ => Rebalance::Revoke,
+        };
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).push_back(note);
+    }
+}
+
+/// One partition of this consumer.
+struct Place {
+    partition: LogPartition,
+    system: &'static dyn System,
+    /// The last offset handed out, or the position it started behind.
+    held: Option<i64>,
+    committed: Option<i64>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Nothing is assigned.
+    Out,
+    /// Assigned, but the positions are not known yet.
+    Asking,
+    Reading,
+    /// Revoked; the partitions are given up with the next call.
+    Leaving,
+}
+
+pub(super) struct GroupConsumer {
+    // Shared only so that a message can borrow it while the rest of this changes.
+    base: Arc<BaseConsumer<Group>>,
+    brokers: String,
+    topics: Topics,
+    membership: Membership,
+    state: State,
+    places: Vec<Place>,
+    /// An error that came while a batch was gathered.
+    later: Option<KafkaError>,
+}
+
+impl GroupConsumer {
+    pub(super) fn new(settings: &KafkaSettings, membership: Membership) -> Result<Self, LogError> {
+        let fail = |error| broker_error(&settings.brokers, error);
+        let group = Group { noted: Mutex::default(), closing: AtomicBool::new(false) };
+        let config = settings.consumer(membership)?;
+        let base: BaseConsumer<Group> =
+            BaseConsumer::from_config_and_context(&config, group).map_err(fail)?;
+        let topics = settings.topics();
+        if membership == Membership::Group {
+            let names: Vec<&str> = topics.iter().map(|(topic, _)| topic.as_ref()).collect();
+            base.subscribe(&names).map_err(fail)?;
+        }
+        Ok(Self {
+            base: Arc::new(base),
+            brokers: settings.brokers.clone(),
+            topics,
+            membership,
+            state: State::Out,
+            places: Vec::new(),
+            later: None,
+        })
+    }
+
+    pub(super) fn next(
+        &mut self,
+        max_bytes: usize,
+        max_wait: Duration,
+    ) -> Result<Polled, LogError> {
+        let deadline = Instant::now() + max_wait;
+        let base = self.base.clone();
+        self.give_up_revoked()?;
+        loop {
+            if let Some(error) = self.later.take() {
+                self.judge(error)?;
+            }
+            if let Some(polled) = self.rebalanced()? {
+                return Ok(polled);
+            }
+            match base.poll(deadline.saturating_duration_since(Instant::now())) {
+                Some(Ok(first)) => {
+                    let batches = self.gather(&base, first, max_bytes);
+                    if !batches.is_empty() {
+                        return Ok(Polled::Events(batches));
+                    }
+                }
+                Some(Err(error)) => self.judge(error)?,
+                None if base.context().has_news() => {}
+                None if Instant::now() >= deadline => return Ok(Polled::Idle),
+                None => {}
+            }
+        }
+    }
+
+    /// What the group, or being alone, has changed since the last call.
+    fn rebalanced(&mut self) -> Result<Option<Polled>, LogError> {
+        if self.membership == Membership::Alone && self.state == State::Out {
+            self.take_all_partitions();
+        }
+        match self.base.context().take() {
+            Some(Rebalance::Assign(places)) => self.assigned(places)?,
+            Some(Rebalance::Revoke) => {
+                self.state = State::Leaving;
+                return Ok(Some(Polled::Revoked(self.partitions())));
+            }
+            None => {}
+        }
+        Ok((self.state == State::Asking).then(|| Polled::Assigned(self.partitions())))
+    }
+
+    fn assigned(&mut self, places: Vec<(String, i32)>) -> Result<(), LogError> {
+        if places.is_empty() {
+            // More readers than partitions: the group still waits for the answer.
+            return self.assign(&TopicPartitionList::new());
+        }
+        let place = |(topic, partition): (String, i32)| {
+            let (topic, system) = self.topics.get(&topic)?;
+            let partition = LogPartition::new(topic.clone(), partition);
+            Some(Place { partition, system, held: None, committed: None })
+        };
+        self.places = places.into_iter().filter_map(place).collect();
+        self.state = State::Asking;
+        Ok(())
+    }
+
+    /// Without brokers there is nothing yet; the next call looks again.
+    fn take_all_partitions(&mut self) {
+        let mut all = Vec::new();
+        for (topic, _) in self.topics.iter() {
+            match partitions(&self.base, topic) {
+                Ok(found) => all.extend(found.into_iter().map(|id| (topic.to_string(), id))),
+                Err(error) => return tracing::debug!(%error, "the partitions are not known yet"),
+            }
+        }
+        if !all.is_empty() {
+            let mut noted =
+                self.base.context().noted.lock().unwrap_or_else(PoisonError::into_inner);
+            noted.push_back(Rebalance::Assign(all));
+        }
+    }
+
+    fn give_up_revoked(&mut self) -> Result<(), LogError> {
+        if self.state == State::Leaving {
+            self.state = State::Out;
+            self.places.clear();
+            self.base.unassign().map_err(|error| broker_error(&self.brokers, error))?;
+        }
+        Ok(())
+    }
+
+    fn partitions(&self) -> Vec<LogPartition> {
+        self.places.iter().map(|place| place.partition.clone()).collect()
+    }
+
+    fn assign(&self, list: &TopicPartitionList) -> Result<(), LogError> {
+        self.base.assign(list).map_err(|error| broker_error(&self.brokers, error))
+    }
+
+    pub(super) fn start(&mut self, positions: &Positions) -> Result<(), LogError> {
+        if !matches!(self.state, State::Asking | State::Reading) {
+            return Ok(());
+        }
+        // Until the new offsets stand nothing may be read at the old ones.
+        self.state = State::Asking;
+        let mut list = TopicPartitionList::with_capacity(self.places.len());
+        for place in &mut self.places {
+            place.held = positions.get(&place.partition);
+            let offset = match place.held {
+                None => Offset::Beginning,
+                Some(position) => {
+                    let range = watermarks(&self.base, &place.partition);
+                    let range = range.map_err(|error| broker_error(&self.brokers, error))?;
+                    within(&place.partition, position, range)?;
+                    Offset::Offset(position + 1)
+                }
+            };
+            list.add_partition_offset(&place.partition.topic, place.partition.partition, offset)
+                .map_err(|error| broker_error(&self.brokers, error))?;
+        }
+        self.assign(&list)?;
+        self.state = State::Reading;
+        Ok(())
+    }
+
+    /// Tells the group how far the tables are; nothing is ever resumed from it.
+    pub(super) fn release(&mut self, positions: &Positions) -> Result<(), LogError> {
+        if self.membership == Membership::Alone {
+            return Ok(());
+        }
+        let mut list = TopicPartitionList::new();
+        for place in &mut self.places {
+            let position = positions.get(&place.partition);
+            let Some(position) = position.filter(|p| Some(*p) != place.committed) else { continue };
+            place.committed = Some(position);
+            list.add_partition_offset(
+                &place.partition.topic,
+                place.partition.partition,
+                Offset::Offset(position + 1),
+            )
+            .map_err(|error| broker_error(&self.brokers, error))?;
+        }
+        if list.count() > 0
+            && let Err(error) = self.base.commit(&list, CommitMode::Async)
+        {
+            tracing::debug!(%error, "the group's offsets were not committed");
+        }
+        Ok(())
+    }
+
+    /// `first` and what librdkafka has fetched behind it.
+    fn gather(
+        &mut self,
+        base: &BaseConsumer<Group>,
+        first: BorrowedMessage<'_>,
+        max_bytes: usize,
+    ) -> Vec<RawBatch> {
+        let mut builders: Vec<BatchBuilder> = Vec::new();
+        let mut bytes = 0;
+        let mut message = Some(first);
+        while let Some(taken) = message.take() {
+            bytes += self.take(&taken, &mut builders);
+            if bytes >= max_bytes || base.context().has_news() {
+                break;
+            }
+            match base.poll(Duration::ZERO) {
+                Some(Ok(next)) => message = Some(next),
+                Some(Err(error)) => self.later = Some(error),
+                None => {}
+            }
+        }
+        builders.into_iter().filter_map(BatchBuilder::finish).collect()
+    }
+
+    /// Adds a message to its partition's batch and returns what it counts.
+    fn take(&mut self, message: &BorrowedMessage<'_>, builders: &mut Vec<BatchBuilder>) -> usize {
+        let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
+        let ours = |place: &&mut Place| {
+            place.partition.partition == partition && place.partition.topic.as_ref() == topic
+        };
+        let Some(place) = self.places.iter_mut().find(ours) else { return 0 };
+        if place.held.is_some_and(|held| offset <= held) {
+            return 0;
+        }
+        place.held = Some(offset);
+        let known = builders.iter().position(|builder| builder.is_of(topic, partition));
+        let at = known.unwrap_or_else(|| {
+            builders.push(BatchBuilder::new(place.partition.clone(), place.system));
+            builders.len() - 1
+        });
+        let body = message.payload().unwrap_or_default();
+        let (received_at, route) = envelope(message);
+        if let Some(builder) = builders.get_mut(at) {
+            builder.push(offset, received_at, route, body);
+        }
+        body.len() + RECORD_BYTES
+    }
+
+    /// Most of librdkafka's errors tell of a connection that it mends itself; some end the reading.
+    fn judge(&self, error: KafkaError) -> Result<(), LogError> {
+        use RDKafkaErrorCode as Code;
+        match error.rdkafka_error_code() {
+            Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => Err(self.out_of_range(error)),
+            Some(
+                Code::TopicAuthorizationFailed
+                | Code::GroupAuthorizationFailed
+                | Code::SaslAuthenticationFailed
+                | Code::Authentication
+                | Code::Fatal,
+            ) => Err(broker_error(&self.brokers, error)),
+            _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {
+                Err(broker_error(&self.brokers, error))
+            }
+            _ => {
+                tracing::debug!(%error, "kafka");
+                Ok(())
+            }
+        }
+    }
+
+    /// Finds the partition whose offset the broker does not have, to name it.
+    fn out_of_range(&self, error: KafkaError) -> LogError {
+        for place in &self.places {
+            let Some(held) = place.held else { continue };
+            if let Ok(range) = watermarks(&self.base, &place.partition)
+                && let Err(named) = within(&place.partition, held, range)
+            {
+                return named;
+            }
+        }
+        broker_error(&self.brokers, error)
+    }
+}
+
+impl Drop for GroupConsumer {
+    fn drop(&mut self) {
+        self.base.context().closing.store(true, Ordering::Release);
+        // A rebalance that was noted but not answered would keep the consumer from closing.
+        let _ = self.base.unassign();
+    }
+}
+
+fn watermarks(
+    base: &BaseConsumer<Group>,
+    partition: &LogPartition,
+) -> Result<(i64, i64), KafkaError> {
+    base.fetch_watermarks(&partition.topic, partition.partition, ASK)
+}
+
+/// Whether what follows `position` can be read where the log has the offsets `first..next`.
+fn within(
+    partition: &LogPartition,
+    position: i64,
+    (first, next): (i64, i64),
+) -> Result<(), LogError> {
+    if (first - 1..next).contains(&position) {
+        return Ok(());
+    }
+    Err(LogError::OutOfRange { partition: partition.clone(), position, first, next })
+}
+
+/// What the headers say, or where there are none, the record's own time.
+fn envelope<'a>(message: &'a BorrowedMessage<'_>) -> (Micros, Option<&'a str>) {
+    let mut received_at = None;
+    let mut route = None;
+    if let Some(headers) = message.headers() {
+        for header in headers.iter() {
+            let value = header.value.and_then(|value| std::str::from_utf8(value).ok());
+            match header.key {
+                RECEIVED_AT => received_at = value.and_then(|digits| digits.parse().ok()),
+                ROUTE => route = value.filter(|route| !route.is_empty()),
+                _ => {}
+            }
+        }
+    }
+    let recorded = || message.timestamp().to_millis().filter(|millis| *millis >= 0);
+    let received_at = received_at.or_else(|| recorded().map(|millis| millis * 1000));
+    (received_at.unwrap_or_else(now), route)
+}
