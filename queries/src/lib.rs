@@ -1,1 +1,30 @@
-//! ringlake-queries
+//! Asking: SQL over the tables, the reports, the formats of an answer, and scheduled exports.
+//!
+//! [`Engine`] opens all tables at the versions of one `progress` state, so an answer never shows half
+//! a batch. Whatever is asked goes through it, read-only, with a memory limit and a time limit; the
+//! reports are SQL as well (`report/*.sql` over the views of `views/*.sql`), so what a number means
+//! can be read, and asked again with other tools.
+//!
+//! It must never change a table, never read a file that is not a table's, and never put money
+//! through a float.
+
+mod answer;
+pub mod engine;
+mod error;
+pub mod exports;
+mod functions;
+mod near;
+pub mod output;
+pub mod report;
+mod sql;
+mod tables;
+mod views;
+
+#[cfg(test)]
+mod testing;
+
+pub use answer::Answer;
+pub use engine::{Engine, EngineSettings};
+pub use error::{Place, QueryError};
+pub use output::Format;
+pub use views::{VIEWS, View};

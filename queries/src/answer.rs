@@ -1,0 +1,31 @@
+//! An answer: a schema and a stream of batches, not yet computed.
+
+use std::fmt;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use futures::stream::{BoxStream, TryStreamExt};
+
+use crate::error::QueryError;
+
+/// What a query came to. Batches are computed as they are taken, so an answer of any size can be
+/// written with little memory; dropping it stops the query.
+pub struct Answer {
+    pub schema: SchemaRef,
+    pub batches: BoxStream<'static, Result<RecordBatch, QueryError>>,
+    /// What to do next, where the answer is bound to be empty.
+    pub hint: Option<String>,
+}
+
+impl Answer {
+    /// All of it in memory.
+    pub async fn collect(self) -> Result<Vec<RecordBatch>, QueryError> {
+        self.batches.try_collect().await
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer").field("schema", &self.schema).field("hint", &self.hint).finish()
+    }
+}

@@ -1,0 +1,275 @@
+//! One look at all tables, and the SQL asked of it.
+//!
+//! An engine holds the table versions of one `progress` state; later commits are not seen, so two
+//! questions to one engine agree. Tables and views are opened when a statement first names them: a
+//! question about deals never reads the log of the calls.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use datafusion::common::{ParamValues, TableReference};
+use datafusion::datasource::MemTable;
+use datafusion::execution::context::SQLOptions;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
+use datafusion::sql::parser::Statement;
+use futures::StreamExt;
+use ringlake_transform::tables::PROGRESS;
+use ringlake_transform::{TABLES, TableSpec, tables};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use url::Url;
+
+use crate::answer::Answer;
+use crate::error::QueryError;
+use crate::functions;
+use crate::sql::{self, read_statement};
+use crate::tables::{Source, Versions};
+use crate::views::{ACCOUNT_CURRENCIES, VIEWS, View};
+
+const NO_EVENTS: &str =
+    "no events yet: start `ringlake serve` and send it some, or see `ringlake demo`";
+
+/// What an engine may use, and what it is told beside the tables.
+#[derive(Clone, Debug)]
+pub struct EngineSettings {
+    /// The folder or store of the tables: `<root>/<table>/`.
+    pub root: Url,
+    /// Bytes of memory for the intermediate state of one engine's queries; more is spilled to disk.
+    pub memory_limit: usize,
+    /// Bytes of disk that spilling may take.
+    pub spill_limit: u64,
+    /// How long a query may run, its answer's streaming included.
+    pub timeout: Duration,
+    /// The currency of amounts that come without one, by account (`USD`).
+    pub account_currencies: BTreeMap<String, String>,
+}
+
+impl EngineSettings {
+    pub fn new(root: Url) -> Self {
+        Self {
+            root,
+            memory_limit: 1 << 30,
+            spill_limit: 16 << 30,
+            timeout: Duration::from_secs(300),
+            account_currencies: BTreeMap::new(),
+        }
+    }
+}
+
+/// All tables at one moment.
+pub struct Engine {
+    context: SessionContext,
+    source: Source,
+    settings: EngineSettings,
+    /// Names of the tables and views that the context knows by now.
+    known: Mutex<BTreeSet<&'static str>>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Opens the tables at the versions of the newest `progress`. A folder without tables is fine.
+    pub async fn open(settings: EngineSettings) -> Result<Self, QueryError> {
+        let source = Source::open(settings.root.clone()).await?;
+        Self::over(source, settings)
+    }
+
+    /// An engine over batches by table name, for tests and for tools that have no folder.
+    pub fn over_batches(
+        batches: BTreeMap<String, Vec<RecordBatch>>,
+        settings: EngineSettings,
+    ) -> Result<Self, QueryError> {
+        Self::over(Source::Memory(batches), settings)
+    }
+
+    fn over(source: Source, settings: EngineSettings) -> Result<Self, QueryError> {
+        let context = session(&settings).map_err(QueryError::Failed)?;
+        Ok(Self { context, source, settings, known: Mutex::default() })
+    }
+
+    /// The version of each table that this engine reads.
+    pub fn versions(&self) -> Versions {
+        self.source.versions()
+    }
+
+    /// What to tell somebody who sees no rows because nothing has been received yet.
+    pub fn hint(&self) -> Option<String> {
+        self.source.is_empty().then(|| NO_EVENTS.to_owned())
+    }
+
+    /// Answers one read-only statement.
+    pub async fn sql(&self, text: &str) -> Result<Answer, QueryError> {
+        self.sql_with(text, None).await
+    }
+
+    /// The same, with values for `$name` in the text.
+    pub async fn sql_with(
+        &self,
+        text: &str,
+        values: Option<ParamValues>,
+    ) -> Result<Answer, QueryError> {
+        let deadline = Instant::now() + self.settings.timeout;
+        let work = async {
+            let mut plan = self.plan(text).await?;
+            if let Some(values) = values {
+                plan = plan.with_param_values(values).map_err(|e| sql::explain(e, text))?;
+            }
+            let frame = DataFrame::new(self.context.state(), plan);
+            frame.execute_stream().await.map_err(|error| self.failed(error, text))
+        };
+        let stream = tokio::time::timeout_at(deadline, work)
+            .await
+            .map_err(|_| QueryError::Timeout(self.settings.timeout))??;
+        let (timeout, memory) = (self.settings.timeout, self.settings.memory_limit);
+        let schema = stream.schema();
+        let batches = futures::stream::unfold(Some(stream), move |stream| async move {
+            let mut stream = stream?;
+            match tokio::time::timeout_at(deadline, stream.next()).await {
+                Ok(None) => None,
+                Ok(Some(Ok(batch))) => Some((Ok(batch), Some(stream))),
+                Ok(Some(Err(error))) => Some((Err(sql::failed(error, memory)), None)),
+                Err(_) => Some((Err(QueryError::Timeout(timeout)), None)),
+            }
+        });
+        Ok(Answer { schema, batches: batches.boxed(), hint: self.hint() })
+    }
+
+    async fn plan(&self, text: &str) -> Result<LogicalPlan, QueryError> {
+        let state = self.context.state();
+        let statement = read_statement(text)?;
+        self.prepare(&self.named_by(&statement, text)?).await?;
+        let plan = state
+            .statement_to_plan(statement)
+            .await
+            .map_err(|error| sql::explain_with(error, text, &self.names()))?;
+        let read_only = SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false);
+        read_only.verify_plan(&plan).map_err(|_| sql::not_read_only(&plan))?;
+        Ok(plan)
+    }
+
+    /// The tables and views a statement needs; all of them where it asks what there is.
+    fn named_by(
+        &self,
+        statement: &Statement,
+        text: &str,
+    ) -> Result<BTreeSet<String>, QueryError> {
+        let references = self
+            .context
+            .state()
+            .resolve_table_references(statement)
+            .map_err(|error| sql::explain(error, text))?;
+        let asks_for_names = |reference: &TableReference| {
+            reference.schema().is_some_and(|schema| schema == "information_schema")
+        };
+        if sql::lists_names(statement) || references.iter().any(asks_for_names) {
+            return Ok(self.names().into_iter().map(str::to_owned).collect());
+        }
+        Ok(references.iter().map(|reference| reference.table().to_owned()).collect())
+    }
+
+    /// Every table and view there is.
+    pub fn names(&self) -> Vec<&'static str> {
+        let tables = TABLES.iter().map(|table| table.name);
+        let views = VIEWS.iter().map(|view| view.name);
+        tables.chain([PROGRESS.name, ACCOUNT_CURRENCIES]).chain(views).collect()
+    }
+
+    /// Makes the named tables and views known to the context, and what these views are made of.
+    /// Views stand in [`VIEWS`] after what they use.
+    async fn prepare(&self, wanted: &BTreeSet<String>) -> Result<(), QueryError> {
+        let mut known = self.known.lock().await;
+        let mut wanted = wanted.clone();
+        let mut views: Vec<&'static View> = Vec::new();
+        for view in VIEWS.iter().rev() {
+            if wanted.contains(view.name) && !known.contains(view.name) {
+                let statement = read_statement(view.sql)?;
+                wanted.extend(self.named_by(&statement, view.sql)?);
+                views.push(view);
+            }
+        }
+        for name in &wanted {
+            if let Some(spec) = tables::by_name(name)
+                && !known.contains(spec.name)
+            {
+                self.add_table(spec).await?;
+                known.insert(spec.name);
+            }
+        }
+        for view in views.into_iter().rev() {
+            self.add_view(view).await?;
+            known.insert(view.name);
+        }
+        Ok(())
+    }
+
+    async fn add_table(&self, spec: &'static TableSpec) -> Result<(), QueryError> {
+        let table = self.source.table(&self.context, spec).await?;
+        self.context.register_table(spec.name, table).map_err(QueryError::Failed)?;
+        Ok(())
+    }
+
+    async fn add_view(&self, view: &'static View) -> Result<(), QueryError> {
+        let frame = self.context.sql(view.sql).await.map_err(QueryError::Failed)?;
+        self.context.register_table(view.name, frame.into_view()).map_err(QueryError::Failed)?;
+        Ok(())
+    }
+
+    fn failed(&self, error: datafusion::error::DataFusionError, text: &str) -> QueryError {
+        match sql::explain(error, text) {
+            QueryError::Failed(error) => sql::failed(error, self.settings.memory_limit),
+            explained => explained,
+        }
+    }
+}
+
+fn session(settings: &EngineSettings) -> Result<SessionContext, datafusion::error::DataFusionError> {
+    const TRACKED: std::num::NonZeroUsize = std::num::NonZeroUsize::MIN.saturating_add(4);
+    let mut config = SessionConfig::new()
+        .with_information_schema(true)
+        .with_default_catalog_and_schema("ringlake", "tables");
+    let options = config.options_mut();
+    // The types of a table on disk are then those that the table declares.
+    options.execution.parquet.schema_force_view_types = false;
+    options.sql_parser.map_string_types_to_utf8view = false;
+    // Amounts that somebody writes into a query stay exact.
+    options.sql_parser.parse_float_as_decimal = true;
+    options.sql_parser.collect_spans = true;
+    let pool = TrackConsumersPool::new(FairSpillPool::new(settings.memory_limit), TRACKED);
+    let disk = DiskManagerBuilder::default()
+        .with_mode(DiskManagerMode::OsTmpDirectory)
+        .with_max_temp_directory_size(settings.spill_limit);
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(pool))
+        .with_disk_manager_builder(disk)
+        .build_arc()?;
+    let context = SessionContext::new_with_config_rt(config, runtime);
+    functions::register(&context);
+    context.register_table(ACCOUNT_CURRENCIES, Arc::new(account_currencies(settings)?))?;
+    Ok(context)
+}
+
+fn account_currencies(
+    settings: &EngineSettings,
+) -> Result<MemTable, datafusion::error::DataFusionError> {
+    let text = |name| Field::new(name, DataType::Utf8, false);
+    let schema = Arc::new(Schema::new(vec![text("account_id"), text("currency")]));
+    let accounts = StringArray::from_iter_values(settings.account_currencies.keys());
+    let currencies: StringArray =
+        settings.account_currencies.values().map(|code| Some(code.to_uppercase())).collect();
+    let rows = RecordBatch::try_new(schema.clone(), vec![Arc::new(accounts), Arc::new(currencies)])?;
+    MemTable::try_new(schema, vec![vec![rows]])
+}

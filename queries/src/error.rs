@@ -1,0 +1,137 @@
+//! What can go wrong between a question and its answer, and what to do about it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use datafusion::common::DataFusionError;
+use deltalake_core::DeltaTableError;
+use thiserror::Error;
+
+use crate::near::near;
+
+/// Where in an SQL text, both counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub line: u64,
+    pub column: u64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}", self.line, self.column)
+    }
+}
+
+/// ` at line 1, column 8`, or nothing where the place is not known.
+struct At<'a>(&'a Option<Place>);
+
+impl fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |place| write!(f, " at {place}"))
+    }
+}
+
+/// Why there is no answer. [`QueryError::hint`] says what to do about it.
+#[derive(Debug, Error)]
+pub enum QueryError {
+    #[error("unknown {what} {name:?}{}", At(place))]
+    Unknown {
+        what: &'static str,
+        name: String,
+        /// All names there are; a column's are those in reach of the query.
+        known: Vec<String>,
+        place: Option<Place>,
+    },
+    #[error("the SQL cannot be read{}: {message}", At(place))]
+    Syntax { message: String, place: Option<Place> },
+    #[error("the SQL makes no sense{}: {message}", At(place))]
+    Meaning { message: String, place: Option<Place> },
+    #[error("one SQL statement at a time, got {0}")]
+    NotOneStatement(usize),
+    #[error("queries only read: {0} is not allowed")]
+    NotReadOnly(String),
+    #[error("report {report} has no {option}")]
+    OptionOfOtherReport { report: &'static str, option: &'static str },
+    #[error("{text:?} is no date or time")]
+    BadTime { text: String },
+    #[error("the period ends before it begins: {since} is after {until}")]
+    PeriodBackwards { since: String, until: String },
+    #[error("the query took longer than {} s", .0.as_secs())]
+    Timeout(Duration),
+    #[error("the query needs more than its {} MiB of memory", limit >> 20)]
+    Memory { limit: usize, source: DataFusionError },
+    #[error("cannot open table {table}")]
+    Table { table: String, source: Box<DeltaTableError> },
+    #[error("table {table} has no version {version}, which `progress` names")]
+    VersionGone { table: String, version: u64, source: Box<DeltaTableError> },
+    #[error("`progress` cannot be read: {0}")]
+    Progress(String),
+    #[error("the query failed")]
+    Failed(#[source] DataFusionError),
+    #[error("cannot write the answer")]
+    Output(#[from] std::io::Error),
+    #[error("cannot write the answer as {format}")]
+    Encode { format: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("export {name}: {problem}")]
+    ExportSpec { name: String, problem: String },
+    #[error("export {name}: cron pattern {pattern:?} cannot be read")]
+    ExportCron { name: String, pattern: String, source: croner::errors::CronError },
+    #[error("cannot write {}", path.display())]
+    ExportFile { path: PathBuf, source: std::io::Error },
+    #[error("{} cannot be read as a manifest", path.display())]
+    Manifest { path: PathBuf, source: serde_json::Error },
+}
+
+impl QueryError {
+    /// What to do about it, where that is more than the message says.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unknown { name, known, what, .. } => Some(names_hint(what, name, known)),
+            Self::NotReadOnly(_) => {
+                Some("start with SELECT, WITH, EXPLAIN, SHOW or DESCRIBE".to_owned())
+            }
+            Self::NotOneStatement(_) => Some("ask them one after the other".to_owned()),
+            Self::BadTime { .. } => Some(
+                "write a date (2026-03-29), a month (2026-03), or a time (2026-03-29T14:30, with Z or +02:00 for a zone of its own)"
+                    .to_owned(),
+            ),
+            Self::PeriodBackwards { .. } => {
+                Some("--since is the first moment counted, --until the first one not".to_owned())
+            }
+            Self::Timeout(_) => {
+                Some("narrow the question with --since and --until, or raise the limit with --timeout".to_owned())
+            }
+            Self::Memory { .. } => {
+                Some("narrow the question, or raise the limit with --memory".to_owned())
+            }
+            Self::VersionGone { .. } => {
+                Some("old versions were vacuumed while a reader still held them; ask again".to_owned())
+            }
+            Self::ExportCron { .. } => {
+                Some("five fields: minute hour day month weekday, as in \"15 6 * * MON\"".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+fn names_hint(what: &str, name: &str, known: &[String]) -> String {
+    const MOST_NAMES: usize = 20;
+    let close = near(name, known.iter().map(String::as_str));
+    let mut hint = match close.split_last() {
+        None => String::new(),
+        Some((last, [])) => format!("did you mean {last}?"),
+        Some((last, rest)) => format!("did you mean {} or {last}?", rest.join(", ")),
+    };
+    if known.len() <= MOST_NAMES {
+        let all = known.join(", ");
+        hint.push_str(if hint.is_empty() { "there are " } else { " there are " });
+        hint.push_str(if all.is_empty() { "none" } else { &all });
+    } else if hint.is_empty() && what == "time zone" {
+        hint = "write it as Area/City, as in Europe/Berlin".to_owned();
+    } else if hint.is_empty() {
+        hint = format!("there are {} of them, none of them alike", known.len());
+    }
+    hint
+}

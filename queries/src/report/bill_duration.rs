@@ -1,0 +1,49 @@
+//! `bill-duration`: what was billed against what was talked.
+
+use super::{Column, Kind, Report, calls};
+
+pub const BILL_DURATION: Report = Report {
+    name: "bill-duration",
+    title: "what was billed against what was talked",
+    sql: include_str!("bill_duration.sql"),
+    dimensions: calls::DIMENSIONS,
+    default_by: &["agent"],
+    always_by: &[],
+    measures: &[
+        Column { name: "calls", kind: Kind::Count, meaning: "calls that started in the period" },
+        Column {
+            name: "billed_calls",
+            kind: Kind::Count,
+            meaning: "those whose billed duration is known",
+        },
+        Column {
+            name: "billed_seconds",
+            kind: Kind::Seconds,
+            meaning: "sum of their billed durations",
+        },
+        Column {
+            name: "talked_seconds",
+            kind: Kind::Seconds,
+            meaning: "talked time of the billed calls",
+        },
+        Column {
+            name: "rounding_seconds",
+            kind: Kind::Seconds,
+            meaning: "billed_seconds − talked_seconds",
+        },
+        Column {
+            name: "billed_p50",
+            kind: Kind::Seconds,
+            meaning: "the smallest billed duration that half of the billed calls do not exceed",
+        },
+        Column {
+            name: "billed_p90",
+            kind: Kind::Seconds,
+            meaning: "the smallest billed duration that nine in ten of them do not exceed",
+        },
+        Column { name: "billed_max", kind: Kind::Seconds, meaning: "the longest billed duration" },
+        Column { name: "unbilled_calls", kind: Kind::Count, meaning: "calls − billed_calls" },
+    ],
+    list: None,
+    filters: calls::FILTERS,
+};

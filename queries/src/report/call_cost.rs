@@ -1,0 +1,46 @@
+//! `call-cost`: what the calls cost.
+
+use super::{Column, Kind, Report, calls};
+
+pub const CALL_COST: Report = Report {
+    name: "call-cost",
+    title: "what the calls cost, per currency",
+    sql: include_str!("call_cost.sql"),
+    dimensions: calls::DIMENSIONS,
+    default_by: &["agent"],
+    always_by: &[Column {
+        name: "currency",
+        kind: Kind::Text,
+        meaning: "the currency of the amounts; calls without any cost have none",
+    }],
+    measures: &[
+        Column {
+            name: "calls",
+            kind: Kind::Count,
+            meaning: "calls that started in the period; one that cost two currencies counts in both rows",
+        },
+        Column {
+            name: "costed_calls",
+            kind: Kind::Count,
+            meaning: "those with a cost; zero is a cost",
+        },
+        Column {
+            name: "billed_seconds",
+            kind: Kind::Seconds,
+            meaning: "billed duration of the costed calls, or where that is not known, talked time",
+        },
+        Column {
+            name: "cost",
+            kind: Kind::Money,
+            meaning: "sum of the costs, nothing where no call has one",
+        },
+        Column { name: "cost_per_call", kind: Kind::Ratio, meaning: "cost / costed_calls" },
+        Column {
+            name: "cost_per_minute",
+            kind: Kind::Ratio,
+            meaning: "cost / (billed_seconds / 60), nothing where no second was billed",
+        },
+    ],
+    list: None,
+    filters: calls::FILTERS,
+};

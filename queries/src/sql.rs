@@ -1,0 +1,161 @@
+//! Reading what somebody asks, and saying in their words what is wrong with it.
+//!
+//! Two fences keep queries read-only: the kinds of statement let through here, and the plan's own
+//! check in the engine. Tables are only those registered; no function here reads a file.
+
+use datafusion::common::{DataFusionError, Diagnostic, SchemaError};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::parser::{DFParserBuilder, Statement};
+use datafusion::sql::sqlparser::ast::Statement as Ast;
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::parser::ParserError;
+
+use crate::error::{Place, QueryError};
+
+/// The one statement of the text, which must be one that reads.
+pub fn read_statement(text: &str) -> Result<Statement, QueryError> {
+    let mut statements = DFParserBuilder::new(text)
+        .with_dialect(&GenericDialect {})
+        .build()
+        .and_then(|mut parser| parser.parse_statements())
+        .map_err(|error| explain(error, text))?;
+    match (statements.pop_front(), statements.len()) {
+        (Some(statement), 0) => {
+            reads(&statement)?;
+            Ok(statement)
+        }
+        (None, _) => Err(QueryError::NotOneStatement(0)),
+        (Some(_), more) => Err(QueryError::NotOneStatement(more + 1)),
+    }
+}
+
+fn reads(statement: &Statement) -> Result<(), QueryError> {
+    match statement {
+        Statement::Explain(explain) => reads(&explain.statement),
+        Statement::Statement(ast) => match ast.as_ref() {
+            Ast::Query(_)
+            | Ast::Explain { .. }
+            | Ast::ExplainTable { .. }
+            | Ast::ShowTables { .. }
+            | Ast::ShowColumns { .. }
+            | Ast::ShowFunctions { .. }
+            | Ast::ShowVariable { .. } => Ok(()),
+            other => Err(QueryError::NotReadOnly(first_word(&other.to_string()))),
+        },
+        other => Err(QueryError::NotReadOnly(first_word(&other.to_string()))),
+    }
+}
+
+/// Whether a statement asks which tables or columns there are.
+pub fn lists_names(statement: &Statement) -> bool {
+    let Statement::Statement(ast) = statement else { return false };
+    matches!(ast.as_ref(), Ast::ShowTables { .. } | Ast::ShowColumns { .. })
+}
+
+fn first_word(text: &str) -> String {
+    text.split_whitespace().next().unwrap_or_default().to_uppercase()
+}
+
+/// For a plan that the second fence refused.
+pub fn not_read_only(plan: &LogicalPlan) -> QueryError {
+    QueryError::NotReadOnly(first_word(&plan.display().to_string()))
+}
+
+/// A failure while running: out of memory, or something else.
+pub fn failed(error: DataFusionError, limit: usize) -> QueryError {
+    match error.find_root() {
+        DataFusionError::ResourcesExhausted(_) => QueryError::Memory { limit, source: error },
+        _ => QueryError::Failed(error),
+    }
+}
+
+/// The error in the words of the person who wrote `text`.
+pub fn explain(error: DataFusionError, text: &str) -> QueryError {
+    explain_with(error, text, &[])
+}
+
+/// The same, with the names of the tables there are.
+pub fn explain_with(error: DataFusionError, text: &str, tables: &[&str]) -> QueryError {
+    let spanned = error.diagnostic().and_then(place);
+    match error.find_root() {
+        DataFusionError::SQL(parse, _) => syntax(parse),
+        DataFusionError::SchemaError(schema, _) => match schema.as_ref() {
+            SchemaError::FieldNotFound { field, valid_fields } => QueryError::Unknown {
+                what: "column",
+                name: field.name.clone(),
+                known: column_names(valid_fields.iter().map(|column| column.name.as_str())),
+                place: spanned.or_else(|| field.spans().first().map(|span| start(&span))),
+            },
+            other => QueryError::Meaning { message: lower(&other.to_string()), place: spanned },
+        },
+        DataFusionError::Plan(message) => match unknown_table(message) {
+            Some(name) => QueryError::Unknown {
+                what: "table",
+                place: spanned.or_else(|| find(text, &name)),
+                name,
+                known: tables.iter().map(|table| (*table).to_owned()).collect(),
+            },
+            None => QueryError::Meaning { message: lower(message), place: spanned },
+        },
+        DataFusionError::NotImplemented(message) => {
+            QueryError::Meaning { message: lower(message), place: spanned }
+        }
+        _ => QueryError::Failed(error),
+    }
+}
+
+fn column_names<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut names: Vec<String> = names.map(str::to_owned).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// `table 'ringlake.tables.cals' not found` names the table; the planner has no type for this error.
+fn unknown_table(message: &str) -> Option<String> {
+    let name = message.strip_prefix("table '")?.strip_suffix("' not found")?;
+    Some(name.trim_start_matches("ringlake.tables.").to_owned())
+}
+
+fn syntax(error: &ParserError) -> QueryError {
+    let text = match error {
+        ParserError::TokenizerError(text) | ParserError::ParserError(text) => text.as_str(),
+        ParserError::RecursionLimitExceeded => "nested too deeply",
+    };
+    let (message, place) = match text.rsplit_once(" at Line: ") {
+        Some((message, rest)) => (message, rest.split_once(", Column: ")),
+        None => (text, None),
+    };
+    let place = place.and_then(|(line, column)| {
+        Some(Place { line: line.trim().parse().ok()?, column: column.trim().parse().ok()? })
+    });
+    QueryError::Syntax { message: lower(message), place }
+}
+
+fn place(diagnostic: &Diagnostic) -> Option<Place> {
+    diagnostic.span.as_ref().map(start)
+}
+
+fn start(span: &datafusion::common::Span) -> Place {
+    Place { line: span.start.line, column: span.start.column }
+}
+
+/// Where a name first stands in the text.
+fn find(text: &str, name: &str) -> Option<Place> {
+    let before = text.split_once(name)?.0;
+    let line = before.lines().count().max(1);
+    let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count());
+    Some(Place { line: line as u64, column: column as u64 + 1 })
+}
+
+/// House style for messages of others: they begin in lower case and end without a full stop.
+fn lower(message: &str) -> String {
+    let message = message.trim().trim_end_matches('.');
+    let mut letters = message.chars();
+    match letters.next() {
+        Some(first) if letters.clone().next().is_some_and(char::is_lowercase) => {
+            first.to_lowercase().chain(letters).collect()
+        }
+        _ => message.to_owned(),
+    }
+}

@@ -1,0 +1,208 @@
+//! Where the rows of a table come from, and the one shape in which queries see them.
+//!
+//! A table on disk may have been written by an older version (columns missing) or have grown (custom
+//! fields). Queries see the union: every declared column, null where the table lacks it, then
+//! whatever else it has. A table that does not exist yet is the same thing without rows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::SchemaRef;
+use datafusion::common::{Column, ScalarValue};
+use datafusion::datasource::empty::EmptyTable;
+use datafusion::datasource::{MemTable, TableProvider};
+use datafusion::logical_expr::Expr;
+use datafusion::prelude::{SessionContext, cast, lit};
+use deltalake_core::{DeltaTable, DeltaTableBuilder, DeltaTableError};
+use ringlake_transform::TableSpec;
+use ringlake_transform::tables::PROGRESS;
+use url::Url;
+
+use crate::error::QueryError;
+
+/// Delta version of each table that exists, as one state of `progress` tells.
+pub type Versions = BTreeMap<String, u64>;
+
+/// Where tables are.
+#[derive(Debug)]
+pub enum Source {
+    /// Delta tables `<root>/<table>/`, each at one version.
+    Delta { root: Url, versions: Versions, progress: Option<u64> },
+    /// Batches by table name: for tests and for tools that have no folder.
+    Memory(BTreeMap<String, Vec<RecordBatch>>),
+}
+
+impl Source {
+    /// Reads `progress`; a folder without one has no tables yet.
+    pub async fn open(root: Url) -> Result<Self, QueryError> {
+        let Some(table) = load(&root, PROGRESS.name, None).await? else {
+            return Ok(Self::Delta { root, versions: Versions::new(), progress: None });
+        };
+        let rows = scan(&SessionContext::new(), &table).await?;
+        Ok(Self::Delta { root, versions: newest_versions(&rows)?, progress: table.version() })
+    }
+
+    pub fn versions(&self) -> Versions {
+        match self {
+            Self::Delta { versions, .. } => versions.clone(),
+            Self::Memory(_) => Versions::new(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Delta { versions, .. } => versions.is_empty(),
+            Self::Memory(tables) => tables.is_empty(),
+        }
+    }
+
+    /// The table with all its declared columns and what else it has.
+    pub async fn table(
+        &self,
+        context: &SessionContext,
+        spec: &TableSpec,
+    ) -> Result<Arc<dyn TableProvider>, QueryError> {
+        let Some(provider) = self.provider(context, spec).await? else {
+            return Ok(Arc::new(EmptyTable::new(spec.schema())));
+        };
+        if provider.schema() == spec.schema() {
+            return Ok(provider);
+        }
+        let columns = union(&provider.schema(), spec);
+        let table = context
+            .read_table(provider)
+            .and_then(|frame| frame.select(columns))
+            .map_err(QueryError::Failed)?;
+        Ok(table.into_view())
+    }
+
+    async fn provider(
+        &self,
+        context: &SessionContext,
+        spec: &TableSpec,
+    ) -> Result<Option<Arc<dyn TableProvider>>, QueryError> {
+        match self {
+            Self::Memory(tables) => match tables.get(spec.name).map(Vec::as_slice) {
+                None | Some([]) => Ok(None),
+                Some([first, rest @ ..]) => {
+                    let batches = std::iter::once(first).chain(rest).cloned().collect();
+                    let table = MemTable::try_new(first.schema(), vec![batches]);
+                    Ok(Some(Arc::new(table.map_err(QueryError::Failed)?)))
+                }
+            },
+            Self::Delta { root, versions, progress } => {
+                let version =
+                    if spec.name == PROGRESS.name { *progress } else { versions.get(spec.name).copied() };
+                let Some(version) = version else { return Ok(None) };
+                let Some(table) = load(root, spec.name, Some(version)).await? else {
+                    return Ok(None);
+                };
+                delta_provider(context, &table).await.map(Some).map_err(QueryError::Failed)
+            }
+        }
+    }
+}
+
+/// The Delta table at this version, or the newest; none where there is no table.
+async fn load(
+    root: &Url,
+    name: &str,
+    version: Option<u64>,
+) -> Result<Option<DeltaTable>, QueryError> {
+    let open = async {
+        let url = table_url(root, name)?;
+        let mut builder = DeltaTableBuilder::from_url(url)?;
+        if let Some(version) = version {
+            builder = builder.with_version(version);
+        }
+        builder.load().await
+    };
+    match (open.await, version) {
+        (Ok(table), _) => Ok(Some(table)),
+        (Err(DeltaTableError::NotATable(_)), None) => Ok(None),
+        (Err(source), None) => {
+            Err(QueryError::Table { table: name.to_owned(), source: Box::new(source) })
+        }
+        (Err(source), Some(version)) => Err(QueryError::VersionGone {
+            table: name.to_owned(),
+            version,
+            source: Box::new(source),
+        }),
+    }
+}
+
+fn table_url(root: &Url, name: &str) -> Result<Url, DeltaTableError> {
+    let mut url = root.clone();
+    match url.path_segments_mut() {
+        Ok(mut segments) => {
+            segments.pop_if_empty().push(name).push("");
+        }
+        Err(()) => return Err(DeltaTableError::InvalidTableLocation(root.to_string())),
+    }
+    Ok(url)
+}
+
+async fn delta_provider(
+    context: &SessionContext,
+    table: &DeltaTable,
+) -> Result<Arc<dyn TableProvider>, datafusion::error::DataFusionError> {
+    table.table_provider().with_session(Arc::new(context.state())).await
+}
+
+async fn scan(
+    context: &SessionContext,
+    table: &DeltaTable,
+) -> Result<Vec<RecordBatch>, QueryError> {
+    let read = async {
+        let provider = delta_provider(context, table).await?;
+        let tables = Column::from_name("tables");
+        let text = cast(Expr::Column(tables), arrow::datatypes::DataType::Utf8).alias("tables");
+        context.read_table(provider)?.select(vec![text])?.collect().await
+    };
+    read.await.map_err(QueryError::Failed)
+}
+
+/// The greatest version of each table over the rows of `progress`: a partition that stood still
+/// names older versions, and every version up to the newest is complete for all partitions.
+fn newest_versions(rows: &[RecordBatch]) -> Result<Versions, QueryError> {
+    let mut newest = Versions::new();
+    for batch in rows {
+        let Some(texts) = batch.column_by_name("tables").and_then(|c| c.as_string_opt::<i32>())
+        else {
+            return Err(QueryError::Progress("it has no column tables".to_owned()));
+        };
+        for text in texts.iter().flatten() {
+            let versions: Versions = serde_json::from_str(text)
+                .map_err(|error| QueryError::Progress(format!("tables {text:?}: {error}")))?;
+            for (table, version) in versions {
+                newest.entry(table).and_modify(|held| *held = version.max(*held)).or_insert(version);
+            }
+        }
+    }
+    Ok(newest)
+}
+
+/// Declared columns first and in order, cast where the file holds them otherwise (a partition column
+/// comes as a dictionary), then the columns that only the table has.
+fn union(present: &SchemaRef, spec: &TableSpec) -> Vec<Expr> {
+    let declared = spec.schema();
+    let mut columns: Vec<Expr> = declared
+        .fields()
+        .iter()
+        .map(|field| {
+            let column = Expr::Column(Column::from_name(field.name()));
+            match present.field_with_name(field.name()) {
+                Ok(held) if held.data_type() == field.data_type() => column,
+                Ok(_) => cast(column, field.data_type().clone()).alias(field.name()),
+                Err(_) => {
+                    let null = ScalarValue::try_from(field.data_type()).unwrap_or(ScalarValue::Null);
+                    lit(null).alias(field.name())
+                }
+            }
+        })
+        .collect();
+    let grown = present.fields().iter().filter(|f| declared.field_with_name(f.name()).is_err());
+    columns.extend(grown.map(|field| Expr::Column(Column::from_name(field.name()))));
+    columns
+}

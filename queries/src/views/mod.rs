@@ -1,0 +1,104 @@
+//! The views: newest states, and the dimensions that name an id. One `.sql` file an entry.
+//!
+//! A view stands in the slice after those it uses. Joins compare with `IS NOT DISTINCT FROM`, since
+//! not every system tells an account.
+
+/// A named query over the tables.
+#[derive(Debug)]
+pub struct View {
+    pub name: &'static str,
+    /// What a row is, in half a sentence.
+    pub row_is: &'static str,
+    pub sql: &'static str,
+}
+
+/// The table of `[accounts."…"] currency`, made from the settings.
+pub const ACCOUNT_CURRENCIES: &str = "account_currencies";
+
+pub const VIEWS: &[View] = &[
+    View {
+        name: "call_participants_current",
+        row_is: "the newest state of one leg",
+        sql: include_str!("call_participants_current.sql"),
+    },
+    View {
+        name: "channel_calls_current",
+        row_is: "one call seen through its channels",
+        sql: include_str!("channel_calls_current.sql"),
+    },
+    View {
+        name: "call_costs",
+        row_is: "what one call cost in one currency",
+        sql: include_str!("call_costs.sql"),
+    },
+    View {
+        name: "calls_current",
+        row_is: "the newest state of one call",
+        sql: include_str!("calls_current.sql"),
+    },
+    View {
+        name: "contacts_current",
+        row_is: "the newest state of one contact",
+        sql: include_str!("contacts_current.sql"),
+    },
+    View {
+        name: "deals_current",
+        row_is: "the newest state of one deal",
+        sql: include_str!("deals_current.sql"),
+    },
+    View {
+        name: "sales_accounts_current",
+        row_is: "the newest state of one sales account",
+        sql: include_str!("sales_accounts_current.sql"),
+    },
+    View {
+        name: "custom_module_records_current",
+        row_is: "the newest state of one custom module record",
+        sql: include_str!("custom_module_records_current.sql"),
+    },
+    View {
+        name: "appointments_current",
+        row_is: "the newest state of one appointment",
+        sql: include_str!("appointments_current.sql"),
+    },
+    View {
+        name: "tasks_current",
+        row_is: "the newest state of one task",
+        sql: include_str!("tasks_current.sql"),
+    },
+    View {
+        name: "field_labels_current",
+        row_is: "the newest label of one field, first and last seen",
+        sql: include_str!("field_labels_current.sql"),
+    },
+    View {
+        name: "agents",
+        row_is: "the newest name of one agent",
+        sql: include_str!("agents.sql"),
+    },
+    View {
+        name: "users",
+        row_is: "the newest name of one user of the CRM",
+        sql: include_str!("users.sql"),
+    },
+    View {
+        name: "deal_stages",
+        row_is: "one deal stage as last shown",
+        sql: include_str!("deal_stages.sql"),
+    },
+    View {
+        name: "deal_pipelines",
+        row_is: "one deal pipeline as last shown",
+        sql: include_str!("deal_pipelines.sql"),
+    },
+    View {
+        name: "deal_value_names",
+        row_is: "the name of one id that a deal's field can hold",
+        sql: include_str!("deal_value_names.sql"),
+    },
+    View {
+        name: "deal_changes",
+        row_is: "one field of one update of a deal that changed",
+        sql: include_str!("deal_changes.sql"),
+    },
+];
