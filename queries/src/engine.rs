@@ -162,11 +162,7 @@ impl Engine {
     }
 
     /// The tables and views a statement needs; all of them where it asks what there is.
-    fn named_by(
-        &self,
-        statement: &Statement,
-        text: &str,
-    ) -> Result<BTreeSet<String>, QueryError> {
+    fn named_by(&self, statement: &Statement, text: &str) -> Result<BTreeSet<String>, QueryError> {
         let references = self
             .context
             .state()
@@ -236,7 +232,9 @@ impl Engine {
     }
 }
 
-fn session(settings: &EngineSettings) -> Result<SessionContext, datafusion::error::DataFusionError> {
+fn session(
+    settings: &EngineSettings,
+) -> Result<SessionContext, datafusion::error::DataFusionError> {
     const TRACKED: std::num::NonZeroUsize = std::num::NonZeroUsize::MIN.saturating_add(4);
     let mut config = SessionConfig::new()
         .with_information_schema(true)
@@ -270,6 +268,7 @@ fn account_currencies(
     let accounts = StringArray::from_iter_values(settings.account_currencies.keys());
     let currencies: StringArray =
         settings.account_currencies.values().map(|code| Some(code.to_uppercase())).collect();
-    let rows = RecordBatch::try_new(schema.clone(), vec![Arc::new(accounts), Arc::new(currencies)])?;
+    let rows =
+        RecordBatch::try_new(schema.clone(), vec![Arc::new(accounts), Arc::new(currencies)])?;
     MemTable::try_new(schema, vec![vec![rows]])
 }

@@ -92,8 +92,11 @@ impl Source {
                 }
             },
             Self::Delta { root, versions, progress } => {
-                let version =
-                    if spec.name == PROGRESS.name { *progress } else { versions.get(spec.name).copied() };
+                let version = if spec.name == PROGRESS.name {
+                    *progress
+                } else {
+                    versions.get(spec.name).copied()
+                };
                 let Some(version) = version else { return Ok(None) };
                 let Some(table) = load(root, spec.name, Some(version)).await? else {
                     return Ok(None);
@@ -176,7 +179,10 @@ fn newest_versions(rows: &[RecordBatch]) -> Result<Versions, QueryError> {
             let versions: Versions = serde_json::from_str(text)
                 .map_err(|error| QueryError::Progress(format!("tables {text:?}: {error}")))?;
             for (table, version) in versions {
-                newest.entry(table).and_modify(|held| *held = version.max(*held)).or_insert(version);
+                newest
+                    .entry(table)
+                    .and_modify(|held| *held = version.max(*held))
+                    .or_insert(version);
             }
         }
     }
@@ -196,7 +202,8 @@ fn union(present: &SchemaRef, spec: &TableSpec) -> Vec<Expr> {
                 Ok(held) if held.data_type() == field.data_type() => column,
                 Ok(_) => cast(column, field.data_type().clone()).alias(field.name()),
                 Err(_) => {
-                    let null = ScalarValue::try_from(field.data_type()).unwrap_or(ScalarValue::Null);
+                    let null =
+                        ScalarValue::try_from(field.data_type()).unwrap_or(ScalarValue::Null);
                     lit(null).alias(field.name())
                 }
             }

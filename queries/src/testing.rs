@@ -64,9 +64,6 @@ impl Tables {
         Engine::over_batches(self.batches, settings).unwrap()
     }
 
-    pub fn batches(&self) -> &BTreeMap<String, Vec<RecordBatch>> {
-        &self.batches
-    }
 }
 
 /// A request with these options: `("by", "agent,day")`, `("tz", "Europe/Berlin")` …

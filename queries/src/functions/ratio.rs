@@ -43,8 +43,7 @@ impl ScalarUDFImpl for Ratio {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let columns = ColumnarValue::values_to_arrays(&args.args)?;
-        let operands =
-            columns.iter().map(|c| cast(c, &OPERAND)).collect::<Result<Vec<_>, _>>()?;
+        let operands = columns.iter().map(|c| cast(c, &OPERAND)).collect::<Result<Vec<_>, _>>()?;
         let [over, under] = operands.as_slice() else {
             return datafusion::common::internal_err!("ratio takes two numbers");
         };

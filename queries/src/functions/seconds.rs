@@ -40,8 +40,7 @@ impl ScalarUDFImpl for SecondsBetween {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let micros = DataType::Timestamp(TimeUnit::Microsecond, None);
         let columns = ColumnarValue::values_to_arrays(&args.args)?;
-        let instants =
-            columns.iter().map(|c| cast(c, &micros)).collect::<Result<Vec<_>, _>>()?;
+        let instants = columns.iter().map(|c| cast(c, &micros)).collect::<Result<Vec<_>, _>>()?;
         let [from, to] = instants.as_slice() else {
             return datafusion::common::internal_err!("seconds_between takes two instants");
         };

@@ -92,8 +92,6 @@ pub async fn write(
     }
 }
 
-fn encode_error(
-    format: Format,
-) -> impl Fn(Box<dyn std::error::Error + Send + Sync>) -> QueryError {
+fn encode_error(format: Format) -> impl Fn(Box<dyn std::error::Error + Send + Sync>) -> QueryError {
     move |source| QueryError::Encode { format: format.name(), source }
 }

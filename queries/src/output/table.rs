@@ -27,9 +27,13 @@ pub async fn write(
     if let Some(width) = width {
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
-    table.set_header(answer.schema.fields().iter().map(|field| {
-        Cell::new(field.name()).set_alignment(alignment(field))
-    }));
+    table.set_header(
+        answer
+            .schema
+            .fields()
+            .iter()
+            .map(|field| Cell::new(field.name()).set_alignment(alignment(field))),
+    );
     let mut written = Written::default();
     while let Some(batch) = answer.batches.next().await {
         let batch = batch?;

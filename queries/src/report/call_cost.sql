@@ -7,9 +7,9 @@ WITH picked AS (
         coalesce(call.bill_duration_seconds, call.talk_seconds) AS billed_seconds
     FROM calls_current AS call
     LEFT JOIN call_costs AS cost
-        ON cost.system IS NOT DISTINCT FROM call.system
-        AND cost.account_id IS NOT DISTINCT FROM call.account_id
-        AND cost.call_id IS NOT DISTINCT FROM call.call_id
+        ON (cost.system IS NOT DISTINCT FROM call.system)
+        AND (cost.account_id IS NOT DISTINCT FROM call.account_id)
+        AND (cost.call_id IS NOT DISTINCT FROM call.call_id)
     {joins}
     WHERE {filters}
 ),

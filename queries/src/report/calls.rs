@@ -13,9 +13,9 @@ const fn named(dimension: Dimension, label: &'static str) -> Dimension {
 }
 
 const AGENT_NAMES: &str = "LEFT JOIN agents
-    ON agents.system IS NOT DISTINCT FROM call.system
-    AND agents.account_id IS NOT DISTINCT FROM call.account_id
-    AND agents.agent_id IS NOT DISTINCT FROM call.agent_id";
+    ON (agents.system IS NOT DISTINCT FROM call.system)
+    AND (agents.account_id IS NOT DISTINCT FROM call.account_id)
+    AND (agents.agent_id IS NOT DISTINCT FROM call.agent_id)";
 
 pub const DIMENSIONS: &[Dimension] = &[
     of("system", "the product that told of the call", "call.system"),

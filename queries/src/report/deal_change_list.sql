@@ -15,16 +15,14 @@ SELECT
     change.changed_by_name
 FROM deal_changes AS change
 LEFT JOIN deal_value_names AS old_names
-    ON old_names.system IS NOT DISTINCT FROM change.system
-    AND old_names.account_id IS NOT DISTINCT FROM change.account_id
-    AND old_names.field IS NOT DISTINCT FROM change.field
-    AND old_names.id IS NOT DISTINCT FROM change.old
+    ON (old_names.system IS NOT DISTINCT FROM change.system)
+    AND (old_names.account_id IS NOT DISTINCT FROM change.account_id)
+    AND (old_names.field IS NOT DISTINCT FROM change.field)
+    AND (old_names.id IS NOT DISTINCT FROM change.old)
 LEFT JOIN deal_value_names AS new_names
-    ON new_names.system IS NOT DISTINCT FROM change.system
-    AND new_names.account_id IS NOT DISTINCT FROM change.account_id
-    AND new_names.field IS NOT DISTINCT FROM change.field
-    AND new_names.id IS NOT DISTINCT FROM change.new
+    ON (new_names.system IS NOT DISTINCT FROM change.system)
+    AND (new_names.account_id IS NOT DISTINCT FROM change.account_id)
+    AND (new_names.field IS NOT DISTINCT FROM change.field)
+    AND (new_names.id IS NOT DISTINCT FROM change.new)
 WHERE {filters}
-ORDER BY
-    change.changed_at, change.deal_id, change.field,
-    change.topic, change."partition", change."offset"
+ORDER BY changed_at, deal_id, field, change.topic, change."partition", change."offset"

@@ -79,9 +79,7 @@ pub fn mark(answer: Answer, columns: Vec<(String, Kind)>) -> Answer {
     let schema = Arc::new(Schema::new(fields));
     let marked = schema.clone();
     let batches = answer.batches.map(move |batch| {
-        batch?
-            .with_schema(marked.clone())
-            .map_err(|error| QueryError::Failed(error.into()))
+        batch?.with_schema(marked.clone()).map_err(|error| QueryError::Failed(error.into()))
     });
     Answer { schema, batches: batches.boxed(), hint: answer.hint }
 }

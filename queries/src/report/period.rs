@@ -32,7 +32,10 @@ impl Period {
         let period = Self { since: read(since)?, until: read(until)? };
         match (period.since, period.until, since, until) {
             (Some(from), Some(to), Some(since), Some(until)) if from > to => {
-                Err(QueryError::PeriodBackwards { since: since.to_owned(), until: until.to_owned() })
+                Err(QueryError::PeriodBackwards {
+                    since: since.to_owned(),
+                    until: until.to_owned(),
+                })
             }
             _ => Ok(period),
         }

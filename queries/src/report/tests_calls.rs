@@ -159,7 +159,8 @@ async fn billed_against_talked() {
 #[tokio::test]
 async fn country_customer_and_number() {
     let got =
-        report_csv(&calls(), "call-cost", &[("by", "country,customer,number"), ("agent", "694")]).await;
+        report_csv(&calls(), "call-cost", &[("by", "country,customer,number"), ("agent", "694")])
+            .await;
     assert_eq!(
         got,
         lines(

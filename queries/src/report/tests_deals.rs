@@ -64,12 +64,7 @@ async fn change_by_change() {
 
 #[tokio::test]
 async fn one_deal_with_its_bookkeeping_in_its_zone() {
-    let options = [
-        ("deal", "100"),
-        ("all", ""),
-        ("tz", "Europe/Berlin"),
-        ("until", "2026-03-03"),
-    ];
+    let options = [("deal", "100"), ("all", ""), ("tz", "Europe/Berlin"), ("until", "2026-03-03")];
     let got = report_csv(&deals(), "deal-changes", &options).await;
     assert_eq!(got.lines().count(), 5, "{got}");
     assert!(got.contains("2026-03-02T11:00:00+01:00,100,Big,updated_at,,a,,b,,,EUR,,"), "{got}");

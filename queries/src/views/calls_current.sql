@@ -134,9 +134,9 @@ SELECT
     last_event_time
 FROM timed
 LEFT JOIN legs
-    ON legs.system IS NOT DISTINCT FROM timed.system
-    AND legs.account_id IS NOT DISTINCT FROM timed.account_id
-    AND legs.call_id IS NOT DISTINCT FROM timed.call_id
+    ON (legs.system IS NOT DISTINCT FROM timed.system)
+    AND (legs.account_id IS NOT DISTINCT FROM timed.account_id)
+    AND (legs.call_id IS NOT DISTINCT FROM timed.call_id)
 LEFT JOIN account_currencies ON account_currencies.account_id = timed.account_id
 UNION ALL
 SELECT

@@ -8,23 +8,21 @@ WITH phases AS (
         last_value(CASE
             WHEN phase = 'connected' THEN true
             WHEN phase IN ('disconnected', 'connectionfailed', 'wrapstarted', 'ended') THEN false
-        END) IGNORE NULLS OVER channel_so_far AS is_connected,
+        END) IGNORE NULLS OVER channel AS is_connected,
         last_value(CASE phase WHEN 'held' THEN true WHEN 'retrieved' THEN false END)
-            IGNORE NULLS OVER channel_so_far AS is_held,
+            IGNORE NULLS OVER channel AS is_held,
         last_value(CASE phase WHEN 'parked' THEN true WHEN 'unparked' THEN false END)
-            IGNORE NULLS OVER channel_so_far AS is_parked,
+            IGNORE NULLS OVER channel AS is_parked,
         last_value(CASE phase WHEN 'interrupted' THEN true WHEN 'resumed' THEN false END)
-            IGNORE NULLS OVER channel_so_far AS is_interrupted
+            IGNORE NULLS OVER channel AS is_interrupted
     FROM (
         SELECT *, arrival_order(event_time, received_at, topic, "partition", "offset") AS arrival
         FROM channel_events
     ) AS events
-    WINDOW
-        channel AS (PARTITION BY system, account_id, interaction_id, channel_id ORDER BY arrival),
-        channel_so_far AS (
-            PARTITION BY system, account_id, interaction_id, channel_id ORDER BY arrival
-            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-        )
+    WINDOW channel AS (
+        PARTITION BY system, account_id, interaction_id, channel_id ORDER BY arrival
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    )
 )
 SELECT
     system,

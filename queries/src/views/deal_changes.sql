@@ -69,13 +69,17 @@ LEFT JOIN deals
     AND deals."partition" = changed."partition"
     AND deals."offset" = changed."offset"
 LEFT JOIN deal_stages AS old_stages
-    ON old_stages.system IS NOT DISTINCT FROM changed.system
-    AND old_stages.account_id IS NOT DISTINCT FROM changed.account_id
-    AND CAST(old_stages.id AS VARCHAR)
+    ON (old_stages.system IS NOT DISTINCT FROM changed.system)
+    AND (old_stages.account_id IS NOT DISTINCT FROM changed.account_id)
+    AND (
+        CAST(old_stages.id AS VARCHAR)
         IS NOT DISTINCT FROM CASE WHEN changed.field = 'deal_stage_id' THEN changed.old END
+    )
 LEFT JOIN deal_stages AS new_stages
-    ON new_stages.system IS NOT DISTINCT FROM changed.system
-    AND new_stages.account_id IS NOT DISTINCT FROM changed.account_id
-    AND CAST(new_stages.id AS VARCHAR)
+    ON (new_stages.system IS NOT DISTINCT FROM changed.system)
+    AND (new_stages.account_id IS NOT DISTINCT FROM changed.account_id)
+    AND (
+        CAST(new_stages.id AS VARCHAR)
         IS NOT DISTINCT FROM CASE WHEN changed.field = 'deal_stage_id' THEN changed.new END
+    )
 LEFT JOIN account_currencies ON account_currencies.account_id = changed.account_id

@@ -1,7 +1,8 @@
 //! The views: newest states, and the dimensions that name an id. One `.sql` file an entry.
 //!
 //! A view stands in the slice after those it uses. Joins compare with `IS NOT DISTINCT FROM`, since
-//! not every system tells an account.
+//! not every system tells an account; in brackets, since the parser takes all that follows for its
+//! right-hand side.
 
 /// A named query over the tables.
 #[derive(Debug)]
