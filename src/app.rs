@@ -1,0 +1,15 @@
+//! What every command gets: the settings and the terminal.
+
+use crate::config::{Config, Loaded};
+use crate::console::Console;
+
+pub struct App {
+    pub loaded: Loaded,
+    pub console: Console,
+}
+
+impl App {
+    pub fn config(&self) -> &Config {
+        &self.loaded.config
+    }
+}

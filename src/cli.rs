@@ -1,0 +1,100 @@
+//! The commands and flags. Each command's own flags stand in its file under `commands/`.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::app::App;
+use crate::commands::{check, simulate};
+use crate::config::{self, Flags};
+use crate::console::Console;
+use crate::error::Error;
+use crate::logging;
+
+/// Webhooks of phone systems and Freshsales into Delta tables, exactly once, and answers in SQL.
+#[derive(Debug, Parser)]
+#[command(name = "ringlake", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "\
+Examples:
+  ringlake demo                       see the whole thing work, in a fresh folder
+  ringlake serve                      receive webhooks; prints the URLs to paste
+  ringlake report call-cost --by agent
+  ringlake query 'SELECT * FROM calls_current LIMIT 10'
+Settings: ringlake.toml, then RINGLAKE_… variables, then flags; `ringlake check` checks them.")]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// The settings file [default: ./ringlake.toml, if there]
+    #[arg(long, global = true, value_name = "FILE", env = "RINGLAKE_CONFIG")]
+    config: Option<PathBuf>,
+    /// The data folder [default: ./ringlake-data]
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Which log lines to show, as in RUST_LOG: debug, or warn,ringlake_sinks=debug
+    #[arg(long, global = true, value_name = "FILTER", env = "RINGLAKE_LOG_FILTER")]
+    log: Option<String>,
+    /// Say nothing on stderr but errors
+    #[arg(long, short, global = true)]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(check::Args),
+    Simulate(simulate::Args),
+}
+
+impl Command {
+    /// Whether it runs until it is stopped.
+    fn is_service(&self) -> bool {
+        false
+    }
+
+    /// The flags that are settings.
+    fn flags(&self) -> Flags {
+        Flags::default()
+    }
+}
+
+pub fn run(cli: Cli) -> Result<(), Error> {
+    let Cli { global, command } = cli;
+    logging::start(global.log.as_deref(), command.is_service())?;
+    let flags = Flags { data: global.data, ..command.flags() };
+    let loaded = config::load(global.config.as_deref(), std::env::vars(), flags)?;
+    let app = App { loaded, console: Console::new(global.quiet) };
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::Output)?;
+    let done = runtime.block_on(dispatch(command, &app));
+    // A thread that hangs in a library must not hold up the exit.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    done
+}
+
+async fn dispatch(command: Command, app: &App) -> Result<(), Error> {
+    match command {
+        Command::Check(args) => check::run(args, app).await,
+        Command::Simulate(args) => simulate::run(args, app).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_are_consistent_and_every_command_has_examples() {
+        let mut command = super::Cli::command();
+        command.clone().debug_assert();
+        for sub in command.get_subcommands_mut() {
+            let name = sub.get_name().to_owned();
+            let help = sub.render_help().to_string();
+            assert!(help.contains("Example"), "{name} has no examples in its --help");
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! The settings: `config/default.toml`, then `ringlake.toml`, then `RINGLAKE_…`, then flags.
+//!
+//! Types here refuse unknown fields and wrong values; what spans several settings is checked in
+//! [`Config::cross_check`]. No I/O but reading the file: whether a broker answers is for
+//! `ringlake check` to try. Every mistake is reported at once, with its line.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::de::DeTable;
+
+mod environment;
+mod exports;
+mod layers;
+mod units;
+
+pub use exports::Export;
+pub use units::{ByteSize, Span};
+
+const DEFAULTS: &str = include_str!("../config/default.toml");
+/// The file that is read when none is named, if it exists.
+const FILE: &str = "ringlake.toml";
+
+/// One wrong setting: where it stands, and what is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// `ringlake.toml:12`, or the name of a variable.
+    pub at: String,
+    pub message: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub data: PathBuf,
+    pub tables: String,
+    pub listen: SocketAddr,
+    pub public_url: String,
+    #[serde(deserialize_with = "from_text")]
+    pub time_zone: chrono_tz::Tz,
+    pub memory_limit: ByteSize,
+    pub log: Log,
+    pub flush: Flush,
+    pub limits: Limits,
+    #[serde(default)]
+    pub accounts: BTreeMap<String, Account>,
+    #[serde(default)]
+    pub exports: Vec<Export>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    pub kind: LogKind,
+    pub kafka: Kafka,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum LogKind {
+    Embedded,
+    Kafka,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kafka {
+    pub brokers: String,
+    pub topic_prefix: String,
+    pub group: String,
+    pub partitions: u16,
+    pub replicas: u16,
+    pub options: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Flush {
+    pub interval: Span,
+    pub max_bytes: ByteSize,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    pub max_body: ByteSize,
+    pub rate: u32,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Account {
+    pub currency: Option<String>,
+}
+
+/// Settings that flags may replace; the last layer.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    pub data: Option<PathBuf>,
+    pub listen: Option<SocketAddr>,
+    pub kafka: Option<String>,
+}
+
+/// The settings and where they came from.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub config: Config,
+    pub file: Option<PathBuf>,
+    /// Variables that begin like settings and are none.
+    pub unknown_variables: Vec<String>,
+}
+
+/// All that is wrong with the settings.
+#[derive(Debug)]
+pub enum LoadError {
+    Unreadable(PathBuf, std::io::Error),
+    Wrong(Vec<Mistake>),
+}
+
+/// Reads all layers.
+pub fn load(
+    file: Option<&Path>,
+    variables: impl Iterator<Item = (String, String)>,
+    flags: Flags,
+) -> Result<Loaded, LoadError> {
+    let path = match file {
+        Some(named) => Some(named.to_owned()),
+        None => Some(PathBuf::from(FILE)).filter(|path| path.exists()),
+    };
+    let text = match &path {
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|error| LoadError::Unreadable(path.clone(), error))?,
+        None => String::new(),
+    };
+    let name = path.as_deref().unwrap_or(Path::new(FILE)).display().to_string();
+    let (config, unknown_variables) =
+        merge(&name, &text, variables, flags).map_err(LoadError::Wrong)?;
+    Ok(Loaded { config, file: path, unknown_variables })
+}
+
+/// The layers as one, from their texts.
+fn merge(
+    file_name: &str,
+    file: &str,
+    variables: impl Iterator<Item = (String, String)>,
+    flags: Flags,
+) -> Result<(Config, Vec<String>), Vec<Mistake>> {
+    let mut mistakes = Vec::new();
+    let (defaults, broken) = DeTable::parse_recoverable(DEFAULTS);
+    debug_assert!(broken.is_empty(), "config/default.toml does not parse");
+    let defaults = defaults.into_inner();
+
+    let table: toml::Table = toml::from_str(DEFAULTS).unwrap_or_default();
+    let environment = environment::read(&table, variables, &mut mistakes);
+    let lines = |line: usize| format!("{file_name}:{line}");
+    let names = |line: usize| environment.variables.get(line - 1).cloned().unwrap_or_default();
+
+    let with_file = layers::check::<Config>(&defaults, file, &lines, &mut mistakes);
+    let base = with_file.as_ref().map_or(&defaults, |(_, merged)| merged);
+    let with_all = layers::check::<Config>(base, &environment.text, &names, &mut mistakes);
+    if let Some((config, _)) = &with_file {
+        exports::check(&config.exports, file, &lines, &mut mistakes);
+    }
+    match with_all {
+        Some((mut config, _)) if mistakes.is_empty() => {
+            config.apply(flags);
+            config.cross_check(file_name).map_err(|mistake| vec![mistake])?;
+            Ok((config, environment.unknown))
+        }
+        _ => Err(mistakes),
+    }
+}
+
+impl Config {
+    fn apply(&mut self, flags: Flags) {
+        if let Some(data) = flags.data {
+            self.data = data;
+        }
+        if let Some(listen) = flags.listen {
+            self.listen = listen;
+        }
+        if let Some(brokers) = flags.kafka {
+            self.log.kind = LogKind::Kafka;
+            self.log.kafka.brokers = brokers;
+        }
+    }
+
+    fn cross_check(&self, file_name: &str) -> Result<(), Mistake> {
+        if self.log.kind == LogKind::Kafka && self.log.kafka.brokers.trim().is_empty() {
+            return Err(Mistake {
+                at: file_name.to_owned(),
+                message: "the log is \"kafka\" but no brokers are named; set [log.kafka] brokers \
+                          or give --kafka HOST:PORT"
+                    .to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Where the tables lie.
+    pub fn tables_root(&self) -> String {
+        if self.tables.is_empty() {
+            self.data.join("tables").display().to_string()
+        } else {
+            self.tables.clone()
+        }
+    }
+
+    /// The door's address as vendors see it, without a slash at its end.
+    pub fn public_url(&self) -> String {
+        if self.public_url.is_empty() {
+            format!("http://{}", self.listen)
+        } else {
+            self.public_url.trim_end_matches('/').to_owned()
+        }
+    }
+
+    /// The configured currency of each account that has one, upper case.
+    pub fn currencies(&self) -> BTreeMap<String, String> {
+        let currency =
+            |account: &Account| account.currency.as_ref().map(|c| c.to_ascii_uppercase());
+        self.accounts.iter().filter_map(|(id, a)| Some((id.clone(), currency(a)?))).collect()
+    }
+}
+
+/// A value that parses itself from text.
+pub(crate) fn from_text<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: std::str::FromStr<Err: std::fmt::Display>,
+{
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|error| serde::de::Error::custom(format!("{text:?}: {error}")))
+}
+
+#[cfg(test)]
+mod tests;

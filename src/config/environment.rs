@@ -1,0 +1,90 @@
+//! `RINGLAKE_…` variables as a layer of settings.
+//!
+//! The names follow from the keys of `config/default.toml`: `[flush] max_bytes` is
+//! `RINGLAKE_FLUSH_MAX_BYTES`. No list of names is kept here, and none must be.
+
+use toml::Table;
+use toml::Value;
+
+use super::Mistake;
+
+const PREFIX: &str = "RINGLAKE_";
+const KAFKA_OPTIONS: &str = "RINGLAKE_LOG_KAFKA_OPTIONS_";
+/// Variables that are no settings: flags of the command line read them themselves.
+const NOT_SETTINGS: &[&str] = &["RINGLAKE_CONFIG", "RINGLAKE_LOG_FILTER"];
+
+/// What the environment says, as TOML text with one setting a line, and the variable of each line.
+pub struct Environment {
+    pub text: String,
+    pub variables: Vec<String>,
+    /// Variables that look like settings and are none.
+    pub unknown: Vec<String>,
+}
+
+/// Reads the variables that are settings of `defaults`.
+pub fn read(
+    defaults: &Table,
+    variables: impl Iterator<Item = (String, String)>,
+    mistakes: &mut Vec<Mistake>,
+) -> Environment {
+    let mut known = Vec::new();
+    leaves(defaults, &mut Vec::new(), &mut known);
+    let mut environment =
+        Environment { text: String::new(), variables: Vec::new(), unknown: Vec::new() };
+    let mut sorted: Vec<(String, String)> =
+        variables.filter(|(name, _)| name.starts_with(PREFIX)).collect();
+    sorted.sort();
+    for (name, value) in sorted {
+        if let Some(option) = name.strip_prefix(KAFKA_OPTIONS) {
+            let option = option.to_ascii_lowercase().replace('_', ".");
+            let path = ["log", "kafka", "options", &option].map(str::to_owned);
+            environment.push(&path, &Value::String(value), name);
+        } else if let Some((path, default)) = known.iter().find(|(path, _)| variable(path) == name)
+        {
+            match typed(&value, default) {
+                Some(value) => environment.push(path, &value, name),
+                None => mistakes.push(Mistake {
+                    at: name,
+                    message: format!("{value:?} is no {}", default.type_str()),
+                }),
+            }
+        } else if !NOT_SETTINGS.contains(&name.as_str()) {
+            environment.unknown.push(name);
+        }
+    }
+    environment
+}
+
+impl Environment {
+    fn push(&mut self, path: &[String], value: &Value, variable: String) {
+        let keys: Vec<String> = path.iter().map(|key| format!("{key:?}")).collect();
+        self.text.push_str(&format!("{} = {value}\n", keys.join(".")));
+        self.variables.push(variable);
+    }
+}
+
+/// `["flush", "interval"]` as `RINGLAKE_FLUSH_INTERVAL`.
+fn variable(path: &[String]) -> String {
+    format!("{PREFIX}{}", path.join("_").to_ascii_uppercase())
+}
+
+fn leaves(table: &Table, path: &mut Vec<String>, found: &mut Vec<(Vec<String>, Value)>) {
+    for (key, value) in table {
+        path.push(key.clone());
+        match value {
+            Value::Table(inner) => leaves(inner, path, found),
+            leaf => found.push((path.clone(), leaf.clone())),
+        }
+        path.pop();
+    }
+}
+
+/// The text as a value of the default's type.
+fn typed(text: &str, default: &Value) -> Option<Value> {
+    Some(match default {
+        Value::Integer(_) => Value::Integer(text.trim().parse().ok()?),
+        Value::Boolean(_) => Value::Boolean(text.trim().parse().ok()?),
+        Value::Float(_) => Value::Float(text.trim().parse().ok()?),
+        _ => Value::String(text.to_owned()),
+    })
+}

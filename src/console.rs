@@ -1,0 +1,63 @@
+//! The terminal: data goes to stdout, everything said about it to stderr.
+//!
+//! A command must never write to stdout but through here, so that a pipe gets data and nothing else.
+
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+#[derive(Clone, Copy)]
+pub struct Console {
+    quiet: bool,
+}
+
+impl Console {
+    pub fn new(quiet: bool) -> Self {
+        Self { quiet }
+    }
+
+    /// Whether people read stdout, rather than a program.
+    pub fn stdout_is_terminal(self) -> bool {
+        io::stdout().is_terminal()
+    }
+
+    /// Where data goes; flush it before returning.
+    pub fn data(self) -> impl Write {
+        BufWriter::with_capacity(64 << 10, io::stdout())
+    }
+
+    /// One line for people. Lost if nobody can read it: a note must not fail a command.
+    pub fn note(self, text: impl AsRef<str>) {
+        if !self.quiet {
+            let _ = writeln!(io::stderr(), "{}", text.as_ref());
+        }
+    }
+
+    /// A bar over a known number of things; hidden where stderr is no terminal.
+    pub fn bar(self, total: u64, what: &str) -> ProgressBar {
+        let template =
+            format!("{{spinner}} {what} [{{bar:32}}] {{human_pos}}/{{human_len}} {{msg}}");
+        self.progress(ProgressBar::new(total), &template)
+    }
+
+    /// A bar over bytes, with speed and remaining time.
+    pub fn byte_bar(self, total: u64, what: &str) -> ProgressBar {
+        let template = format!(
+            "{{spinner}} {what} [{{bar:32}}] {{binary_bytes}}/{{binary_total_bytes}} {{binary_bytes_per_sec}} {{eta}} {{msg}}"
+        );
+        self.progress(ProgressBar::new(total), &template)
+    }
+
+    fn progress(self, bar: ProgressBar, template: &str) -> ProgressBar {
+        if self.quiet || !io::stderr().is_terminal() {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+            return bar;
+        }
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.enable_steady_tick(Duration::from_millis(120));
+        bar
+    }
+}

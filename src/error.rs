@@ -1,0 +1,115 @@
+//! Why a command failed, what might mend it, and the exit code.
+
+use std::error::Error as _;
+use std::fmt::Write as _;
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::config::{LoadError, Mistake};
+
+#[derive(Debug, Error)]
+pub enum Error {
+    /// Wrong usage, found after the flags were read.
+    #[error("{message}")]
+    Usage { message: String, hint: Option<String> },
+    #[error("{}", count(.0.len(), "mistake in the settings", "mistakes in the settings"))]
+    Settings(Vec<Mistake>),
+    #[error("{message}")]
+    Failed { message: String, hint: Option<String> },
+    #[error("cannot {what} {}", path.display())]
+    File { what: &'static str, path: PathBuf, source: io::Error },
+    #[error("cannot write the output")]
+    Output(#[source] io::Error),
+    #[error("cannot reach {url}")]
+    Unreachable { url: String, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error(transparent)]
+    UnknownName(#[from] ringlake_transform::UnknownName),
+}
+
+impl Error {
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::Usage { message: message.into(), hint: None }
+    }
+
+    pub fn failed(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Failed { message: message.into(), hint: Some(hint.into()) }
+    }
+
+    pub fn file(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { what, path, source }
+    }
+
+    /// 2 for wrong usage or settings, else 1.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage { .. } | Self::Settings(_) | Self::UnknownName(_) => 2,
+            _ => 1,
+        }
+    }
+
+    /// Whether the reader of our output has gone, as `head` does.
+    pub fn is_broken_pipe(&self) -> bool {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(error) = cause {
+            let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+            if kind == Some(io::ErrorKind::BrokenPipe) {
+                return matches!(self, Self::Output(_));
+            }
+            cause = error.source();
+        }
+        false
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Usage { hint, .. } | Self::Failed { hint, .. } => hint.clone(),
+            Self::Settings(_) => {
+                Some("every setting and its default is in config/default.toml".into())
+            }
+            Self::Unreachable { .. } => Some("is `ringlake serve` running there?".into()),
+            _ => None,
+        }
+    }
+
+    /// The message, its causes and the hint, as shown to people.
+    pub fn report(&self) -> String {
+        let mut text = format!("error: {self}\n");
+        if let Self::Settings(mistakes) = self {
+            for mistake in mistakes {
+                let _ = writeln!(text, "  {}: {}", mistake.at, mistake.message);
+            }
+        }
+        let mut last = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let message = error.to_string();
+            // Transparent wrappers say the same again.
+            if message != last {
+                let _ = writeln!(text, "  caused by: {message}");
+            }
+            last = message;
+            cause = error.source();
+        }
+        if let Some(hint) = self.hint() {
+            let _ = writeln!(text, "hint: {hint}");
+        }
+        text
+    }
+}
+
+impl From<LoadError> for Error {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Unreadable(path, source) => Self::File { what: "read", path, source },
+            LoadError::Wrong(mistakes) => Self::Settings(mistakes),
+        }
+    }
+}
+
+/// `1 mistake`, `2 mistakes`.
+fn count(n: usize, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
