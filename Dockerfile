@@ -12,7 +12,9 @@ RUN apt-get update \
 COPY --from=build /src/target/release/ringlake /usr/local/bin/ringlake
 USER ringlake
 WORKDIR /data
+# So that `docker compose exec … ringlake query` means the same data and needs no flags.
+ENV RINGLAKE_DATA=/data RINGLAKE_LISTEN=0.0.0.0:8640
 VOLUME /data
 EXPOSE 8640
 ENTRYPOINT ["ringlake"]
-CMD ["serve", "--data", "/data", "--listen", "0.0.0.0:8640"]
+CMD ["serve"]

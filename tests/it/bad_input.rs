@@ -151,14 +151,14 @@ fn a_full_disk_means_503_until_there_is_space() {
         answer.ok().filter(|answer| answer.status == 200)
     });
     wait_until("what was acknowledged to be written", || {
-        tables::events_written(&place) == accepted + 1
+        tables::events_written(&place) as u64 == accepted + 1
     });
     server.wait_ready();
 }
 
 /// An event of about a megabyte that does not compress.
-fn large_event(number: i64) -> String {
-    let mut state = u64::try_from(number).unwrap() + 1;
+fn large_event(number: u64) -> String {
+    let mut state = number + 1;
     let noise: String = std::iter::repeat_with(|| {
         state =
             state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

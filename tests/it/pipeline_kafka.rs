@@ -48,7 +48,7 @@ fn every_event_is_written_once_though_the_writer_is_killed_twice() {
 
     let expected = log_positions(&broker, &prefix);
     assert_eq!(expected.len(), posted.len() + produced.len(), "records in the topics");
-    let all = i64::try_from(expected.len()).unwrap();
+    let all = expected.len();
     wait_until("all events to be written", || tables::events_written(&tables) >= all);
     assert_eq!(writer.stop(), Some(0), "the writer stops when asked to");
 

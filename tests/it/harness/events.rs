@@ -1,5 +1,7 @@
 //! The events that the tests send: every fixture, and simulated working days.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -58,11 +60,17 @@ pub fn unknown() -> Event {
     }
 }
 
-/// `count` simulated events of all systems, the same for the same seed.
+/// `count` different simulated events of all systems, the same for the same seed.
 pub fn simulated(place: &Place, seed: u64, count: usize) -> Vec<Event> {
-    let (seed, calls) = (seed.to_string(), (count / 2).max(100).to_string());
-    let text = place.ok(&["simulate", "--seed", &seed, "--calls", &calls, "--repeats", "0"]);
-    let events: Vec<Event> = text.lines().take(count).map(Event::from_envelope).collect();
+    simulated_with(place, seed, count, &["--repeats", "0"])
+}
+
+/// `count` simulated events; `more` are further flags of `ringlake simulate`.
+pub fn simulated_with(place: &Place, seed: u64, count: usize, more: &[&str]) -> Vec<Event> {
+    let (seed, limit) = (seed.to_string(), count.to_string());
+    let arguments = ["simulate", "--date", "2026-03-09", "--seed", &seed, "--limit", &limit];
+    let text = place.ok(&[&arguments[..], more].concat());
+    let events: Vec<Event> = text.lines().map(Event::from_envelope).collect();
     assert_eq!(events.len(), count);
     events
 }
@@ -95,6 +103,10 @@ impl Event {
         envelope
     }
 
+    fn is_form(&self) -> bool {
+        !self.body.starts_with('{')
+    }
+
     /// The event as it looks when it comes by no route of ours.
     pub fn without_route(mut self) -> Self {
         self.route = None;
@@ -102,14 +114,15 @@ impl Event {
     }
 }
 
-/// Requests of up to 20 events each, every request of one system and route.
+/// Requests of up to 20 events each, every request of one system and route. Events that are a form,
+/// not JSON, go alone.
 pub fn requests(events: &[Event]) -> Vec<Vec<Event>> {
     let mut requests: Vec<Vec<Event>> = Vec::new();
-    let mut open: std::collections::BTreeMap<_, Vec<Event>> = Default::default();
+    let mut open: BTreeMap<_, Vec<Event>> = BTreeMap::new();
     for event in events {
-        let waiting = open.entry((event.system.clone(), event.route.clone())).or_default();
+        let waiting = open.entry((&event.system, &event.route)).or_default();
         waiting.push(event.clone());
-        if waiting.len() == 20 {
+        if waiting.len() == 20 || event.is_form() {
             requests.push(std::mem::take(waiting));
         }
     }
@@ -119,7 +132,7 @@ pub fn requests(events: &[Event]) -> Vec<Vec<Event>> {
 
 /// Posts requests with the tokens of one place.
 pub struct Sender {
-    tokens: std::collections::BTreeMap<String, String>,
+    tokens: BTreeMap<String, String>,
 }
 
 impl Sender {
@@ -129,16 +142,18 @@ impl Sender {
         Self { tokens: tokens.into() }
     }
 
-    pub fn post(&self, to: std::net::SocketAddr, request: &[Event]) -> std::io::Result<Response> {
-        let Event { system, route, .. } = &request[0];
-        let path = match route {
-            Some(route) => format!("/webhooks/{system}/{route}"),
-            None => format!("/webhooks/{system}"),
-        };
+    pub fn post(&self, to: SocketAddr, request: &[Event]) -> std::io::Result<Response> {
+        let event = &request[0];
+        let route = event.route.as_ref().map(|route| format!("/{route}")).unwrap_or_default();
+        let path = format!("/webhooks/{}{route}", event.system);
         let bodies: Vec<&str> = request.iter().map(|event| event.body.as_str()).collect();
-        let bearer = format!("Bearer {}", self.tokens[system]);
-        let headers = [("content-type", "application/json"), ("authorization", &bearer)];
-        http::post(to, &path, &headers, format!("[{}]", bodies.join(",")).as_bytes())
+        let (media_type, body) = match event.is_form() {
+            true => ("application/x-www-form-urlencoded", bodies[0].to_owned()),
+            false => ("application/json", format!("[{}]", bodies.join(","))),
+        };
+        let bearer = format!("Bearer {}", self.tokens[&event.system]);
+        let headers = [("content-type", media_type), ("authorization", &bearer)];
+        http::post(to, &path, &headers, body.as_bytes())
     }
 }
 

@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 use super::events::{self, Event};
 use super::process::Place;
 
+/// Rows as text, of each table.
+pub type Contents = BTreeMap<&'static str, Vec<String>>;
+
 /// Tables in which each event that became rows has exactly one.
 const ONE_ROW_AN_EVENT: &[&str] = &[
     "calls",
@@ -41,10 +44,15 @@ pub fn rows(place: &Place, sql: &str) -> Vec<Map<String, Value>> {
 }
 
 /// How many events have become rows, dead letters among them.
-pub fn events_written(place: &Place) -> i64 {
+pub fn events_written(place: &Place) -> usize {
     let counts: Vec<String> =
         ONE_ROW_AN_EVENT.iter().map(|table| format!("(select count(*) from {table})")).collect();
-    number(place, &format!("select {}", counts.join(" + ")))
+    usize::try_from(number(place, &format!("select {}", counts.join(" + ")))).unwrap()
+}
+
+/// The same, of contents.
+pub fn events_in(contents: &Contents) -> usize {
+    ONE_ROW_AN_EVENT.iter().map(|table| contents[table].len()).sum()
 }
 
 /// The log positions of all events that have become rows; none may stand there twice.
@@ -62,7 +70,7 @@ pub fn positions(place: &Place) -> HashSet<(String, i64, i64)> {
 }
 
 /// All rows of all tables, less what depends on the run, in an order of their own.
-pub fn contents(place: &Place) -> BTreeMap<&'static str, Vec<String>> {
+pub fn contents(place: &Place) -> Contents {
     let mut contents = BTreeMap::new();
     for table in ONE_ROW_AN_EVENT.iter().chain(OTHERS) {
         let mut lines: Vec<String> = rows(place, &format!("select * from {table}"))
@@ -84,7 +92,7 @@ fn comparable(mut row: Map<String, Value>) -> Map<String, Value> {
 }
 
 /// What the tables hold when these events are imported into a fresh folder and nothing goes wrong.
-pub fn reference(events: &[Event]) -> BTreeMap<&'static str, Vec<String>> {
+pub fn reference(events: &[Event]) -> Contents {
     let place = Place::new();
     place.file("all.ndjson", events::envelopes(events));
     place.ok(&["import", "--enveloped", "all.ndjson"]);
@@ -92,10 +100,7 @@ pub fn reference(events: &[Event]) -> BTreeMap<&'static str, Vec<String>> {
 }
 
 /// Fails with the first rows that differ.
-pub fn assert_same(
-    found: &BTreeMap<&'static str, Vec<String>>,
-    expected: &BTreeMap<&'static str, Vec<String>>,
-) {
+pub fn assert_same(found: &Contents, expected: &Contents) {
     for (table, expected) in expected {
         let found = &found[table];
         let (here, there): (HashSet<_>, HashSet<_>) =
