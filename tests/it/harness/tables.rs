@@ -26,7 +26,7 @@ const ONE_ROW_AN_EVENT: &[&str] = &[
 const OTHERS: &[&str] = &["call_participants", "field_changes", "field_labels"];
 
 /// Where in the log a row came from and when that was: the only things two runs may differ in.
-const OF_THE_RUN: &[&str] = &["topic", "partition", "offset", "received_at", "id_of_position"];
+const OF_THE_RUN: &[&str] = &["topic", "partition", "offset", "received_at"];
 /// What follows from the time of receipt, in rows of events that carry no time.
 const OF_THE_RECEIPT: &[&str] = &["event_time", "event_month", "event_key", "id"];
 
@@ -86,7 +86,7 @@ pub fn contents(place: &Place) -> Contents {
 fn comparable(mut row: Map<String, Value>) -> Map<String, Value> {
     row.retain(|name, value| !value.is_null() && !OF_THE_RUN.contains(&name.as_str()));
     if row.get("event_time_basis").is_some_and(|basis| basis == "received") {
-        row.retain(|name, _| !OF_THE_RECEIPT.contains(&name.as_str()));
+        row.retain(|name, _| !OF_THE_RECEIPT.contains(&name.as_str()) && !name.ends_with("_at"));
     }
     row
 }
