@@ -29,20 +29,19 @@ pub fn fixture(name: &str) -> Vec<u8> {
     std::fs::read(fixture_folder().join(name)).unwrap()
 }
 
-/// Every fixture that is one JSON payload.
+/// Every fixture, each by the route it names where its system has routes.
 pub fn fixtures() -> Vec<Event> {
     let mut events = Vec::new();
     for folder in sorted(&fixture_folder()) {
         for file in sorted(&folder) {
-            if file.extension().is_some_and(|end| end == "json") {
-                let value: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
-                events.push(Event {
-                    system: folder.file_name().unwrap().to_str().unwrap().to_owned(),
-                    route: None,
-                    body: value.to_string(),
-                    received_at: None,
-                });
-            }
+            let text = std::fs::read_to_string(&file).unwrap();
+            let name = |path: &Path| path.file_stem().unwrap().to_str().unwrap().to_owned();
+            // On one line, as an import needs it.
+            let body = serde_json::from_str(&text)
+                .map_or(text.trim().to_owned(), |value: Value| value.to_string());
+            let system = name(&folder);
+            let route = (system == "voipnow").then(|| name(&file));
+            events.push(Event { system, route, body, received_at: None });
         }
     }
     assert!(events.len() > 20, "only {} fixtures", events.len());
