@@ -1,45 +1,238 @@
 //! From raw events to rows, batch by batch.
+//!
+//! The order of events is kept, a repeat makes no row, and an event that cannot be used becomes a
+//! dead letter; so a batch never fails and `received = written + dead_lettered + repeated`.
 
 use std::collections::HashMap;
 
 use arrow::datatypes::SchemaRef;
 
-use crate::batch::FlatBatch;
-use crate::event::{LogPartition, Micros, RawBatch};
+use crate::batch::{EventCounts, FlatBatch};
+use crate::error::Rejection;
+use crate::event::{LogPartition, Micros, RawBatch, RawEvent};
+use crate::json::{Tape, redact_iparams};
+use crate::repeats::{self, Seen};
+use crate::rows::{RowWriter, TableRows};
+use crate::systems::{REPEAT_WINDOW, System};
+use crate::tables::{DEAD_LETTERS, TABLES, TableSpec};
+use crate::values;
 
-/// Where a system's `flatten` writes its rows.
+/// What is common to all rows of one event, as its system read it.
+#[derive(Clone, Debug)]
+pub struct Head<'e> {
+    /// The system the event is of, which need not be that of the route it came by.
+    pub system: &'static str,
+    pub account_id: Option<&'e str>,
+    pub event_type: &'e str,
+    /// The vendor's time; where it is missing or cannot be, the receipt counts.
+    pub event_time: Option<Micros>,
+    pub event_key: &'e str,
+}
+
+/// A [`Head`] with its place in the log and in time.
+#[derive(Clone, Debug)]
+struct Common {
+    system: &'static str,
+    account_id: Option<String>,
+    event_type: String,
+    event_time: Micros,
+    time_basis: &'static str,
+    event_key: String,
+    month: String,
+}
+
+/// What the rows of one event have besides: where it lies in the log, and when it came.
+struct Place<'a> {
+    at: &'a LogPartition,
+    offset: i64,
+    received_at: Micros,
+    window: Micros,
+}
+
+/// Where a system's `flatten` writes the rows of one event.
+///
+/// Once [`Output::begin`] has said that the event is new, it may no longer be rejected.
 pub struct Output<'a> {
-    _unused: std::marker::PhantomData<&'a ()>,
+    tables: &'a mut Tables,
+    seen: &'a mut Seen,
+    counts: &'a mut EventCounts,
+    place: Place<'a>,
+    common: Option<Common>,
+}
+
+impl<'a> Output<'a> {
+    /// Says what the event is. False if it is a repeat: then it makes no rows.
+    #[must_use]
+    pub fn begin(&mut self, head: &Head<'_>) -> bool {
+        let key = repeats::key_of(head.system, head.event_key);
+        let place = repeats::place_of(self.place.at, self.place.offset);
+        if self.seen.is_repeat(key, self.place.window, self.place.received_at, place) {
+            self.counts.repeated += 1;
+            return false;
+        }
+        self.start(head);
+        true
+    }
+
+    fn start(&mut self, head: &Head<'_>) {
+        let vendor = values::plausible(head.event_time, self.place.received_at);
+        let event_time = vendor.unwrap_or(self.place.received_at);
+        self.common = Some(Common {
+            system: head.system,
+            account_id: head.account_id.map(str::to_owned),
+            event_type: head.event_type.to_owned(),
+            event_time,
+            time_basis: if vendor.is_some() { "vendor" } else { "receipt" },
+            event_key: head.event_key.to_owned(),
+            month: values::month(event_time),
+        });
+    }
+
+    /// The time that counts for the event.
+    pub fn event_time(&self) -> Micros {
+        self.common.as_ref().map_or(self.place.received_at, |common| common.event_time)
+    }
+
+    /// Starts a row of `table` with the common columns filled.
+    pub fn row(&mut self, table: &'static TableSpec) -> RowWriter<'_> {
+        let mut row = self.tables.get(table).row(self.counts);
+        if let Some(common) = &self.common {
+            row.text("system", common.system)
+                .some_text("account_id", common.account_id.as_deref())
+                .text("event_type", &common.event_type)
+                .time("event_time", common.event_time)
+                .text("event_time_basis", common.time_basis)
+                .time("received_at", self.place.received_at)
+                .text("event_key", &common.event_key)
+                .text("topic", &self.place.at.topic)
+                .int("partition", i64::from(self.place.at.partition))
+                .int("offset", self.place.offset)
+                .text("event_month", &common.month);
+        }
+        row
+    }
+
+    /// Whether this label of a field is new to this process; it is remembered.
+    pub fn is_new_label(&mut self, key: u128) -> bool {
+        self.tables.labels.insert(key)
+    }
+
+    fn dead_letter(&mut self, system: &dyn System, event: &RawEvent, rejection: &Rejection) {
+        let body = redact_iparams(&mut self.tables.tape, &event.body).into_owned();
+        let key = repeats::body_key(&body);
+        let head = Head {
+            system: system.name(),
+            account_id: None,
+            event_type: "",
+            event_time: None,
+            event_key: &key,
+        };
+        if !self.begin(&head) {
+            return;
+        }
+        self.counts.dead_lettered += 1;
+        let id = format!("{}/{}", self.place.at, self.place.offset);
+        self.row(&DEAD_LETTERS)
+            .text("id", &id)
+            .text("stage", rejection.stage.as_str())
+            .text("cause", rejection.cause)
+            .text("message", &rejection.message)
+            .binary("body", &body)
+            .some_text("route", event.route.as_deref());
+    }
+}
+
+/// The rows of all tables, in the order of [`TABLES`].
+struct Tables {
+    rows: Vec<TableRows>,
+    labels: hashbrown::HashSet<u128>,
+    tape: Tape,
+}
+
+impl Tables {
+    /// Tables are few, and names of static specs compare by address first.
+    fn get(&mut self, spec: &'static TableSpec) -> &mut TableRows {
+        let at = TABLES.iter().position(|table| table.name == spec.name).unwrap_or(0);
+        debug_assert!(TABLES.iter().any(|table| table.name == spec.name));
+        #[allow(clippy::indexing_slicing, reason = "`rows` has one entry per entry of TABLES")]
+        &mut self.rows[at]
+    }
 }
 
 /// Turns raw batches into rows; remembers the columns that appeared and the events already seen.
-#[derive(Default)]
 pub struct Flattener {
-    _schemas: HashMap<&'static str, SchemaRef>,
+    tables: Tables,
+    seen: Seen,
+}
+
+impl Default for Flattener {
+    fn default() -> Self {
+        Self::new(HashMap::new())
+    }
 }
 
 impl Flattener {
     /// `schemas` are the tables' present Arrow schemas (by table name), so that a column keeps its
     /// type across restarts. A table that does not exist yet may be missing.
+    #[allow(clippy::needless_pass_by_value, reason = "the caller has no further use for them")]
     pub fn new(schemas: HashMap<&'static str, SchemaRef>) -> Self {
-        Self { _schemas: schemas }
+        let rows = TABLES.iter().map(|t| TableRows::new(t, schemas.get(t.name))).collect();
+        let tables = Tables { rows, labels: hashbrown::HashSet::new(), tape: Tape::default() };
+        Self { tables, seen: Seen::default() }
     }
 
     /// Tells of an event that the tables hold already, so that its repeats are recognised.
     pub fn remember(
         &mut self,
-        _system: &str,
-        _event_key: &str,
-        _received_at: Micros,
-        _at: &LogPartition,
-        _offset: i64,
+        system: &str,
+        event_key: &str,
+        received_at: Micros,
+        at: &LogPartition,
+        offset: i64,
     ) {
+        let place = repeats::place_of(at, offset);
+        self.seen.is_repeat(repeats::key_of(system, event_key), 0, received_at, place);
+    }
+
+    /// How many events are remembered.
+    pub fn remembered(&self) -> usize {
+        self.seen.len()
     }
 
     /// Rows of these raw batches. Never fails: an event that cannot be used is a row of
     /// `dead_letters`.
     pub fn flatten(&mut self, batches: Vec<RawBatch>) -> FlatBatch {
-        let ranges = batches.iter().map(|b| (b.partition.clone(), b.range)).collect();
-        FlatBatch { ranges, ..FlatBatch::default() }
+        let mut flat = FlatBatch::default();
+        for batch in &batches {
+            for event in &batch.events {
+                self.event(batch.system, &batch.partition, event, &mut flat.counts);
+            }
+        }
+        flat.ranges = batches.into_iter().map(|batch| (batch.partition, batch.range)).collect();
+        flat.tables = self.tables.rows.iter_mut().filter_map(TableRows::finish).collect();
+        self.seen.forget_old(REPEAT_WINDOW);
+        flat
+    }
+
+    fn event(
+        &mut self,
+        system: &'static dyn System,
+        at: &LogPartition,
+        event: &RawEvent,
+        counts: &mut EventCounts,
+    ) {
+        counts.received += 1;
+        let unused = counts.dead_lettered + counts.repeated;
+        let window = system.repeat_window();
+        let place = Place { at, offset: event.offset, received_at: event.received_at, window };
+        let (tables, seen) = (&mut self.tables, &mut self.seen);
+        let mut out = Output { tables, seen, counts, place, common: None };
+        if let Err(rejection) = system.flatten(event, &mut out) {
+            debug_assert!(out.common.is_none(), "rejected after its rows were begun");
+            out.dead_letter(system, event, &rejection);
+        }
+        if counts.dead_lettered + counts.repeated == unused {
+            counts.written += 1;
+        }
     }
 }

@@ -10,6 +10,8 @@
 
 pub mod batch;
 pub mod columns;
+#[cfg(test)]
+mod conformance;
 pub mod error;
 pub mod event;
 pub mod flatten;

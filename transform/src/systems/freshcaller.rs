@@ -1,7 +1,10 @@
-//! Freshcaller.
+//! Freshcaller, now Freshworks Contact Center: calls with their legs, and agents.
+//!
+//! Events reach a URL through an app inside the product, so their envelope is the one of all
+//! Freshworks products, in `freshworks` beside this file.
 
-use super::{Request, SplitEvent, System};
-use crate::error::{Rejection, Stage};
+use super::{Request, SplitEvent, System, freshworks};
+use crate::error::Rejection;
 use crate::event::RawEvent;
 use crate::flatten::Output;
 
@@ -17,14 +20,14 @@ impl System for Freshcaller {
     }
 
     fn accepts(&self, content_type: &str) -> bool {
-        content_type == "application/json"
+        freshworks::accepts(content_type)
     }
 
     fn split(&self, request: &Request<'_>) -> Vec<SplitEvent> {
-        vec![SplitEvent { body: request.body.clone(), key: None, readable: true }]
+        freshworks::split(&request.body)
     }
 
-    fn flatten(&self, _event: &RawEvent, _out: &mut Output<'_>) -> Result<(), Rejection> {
-        Err(Rejection::new(Stage::Recognise, "unknown-event", "unknown event"))
+    fn flatten(&self, event: &RawEvent, out: &mut Output<'_>) -> Result<(), Rejection> {
+        freshworks::flatten(event, out)
     }
 }

@@ -1,0 +1,189 @@
+//! One suite over all systems and all fixtures: each payload becomes exactly the rows written beside
+//! it, as `<name>.rows.ndjson`.
+//!
+//! `RINGLAKE_UPDATE_GOLDEN=1 cargo test conformance` writes those files anew; read the difference
+//! before committing it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::batch::FlatBatch;
+use crate::event::{LogPartition, RawBatch, RawEvent};
+use crate::flatten::Flattener;
+use crate::offsets::OffsetRange;
+use crate::systems::{self, Request, SYSTEMS, System};
+
+/// 2026-03-01T00:00:00Z.
+const RECEIVED_AT: i64 = 1_772_323_200_000_000;
+
+fn fixtures(system: &dyn System) -> Vec<PathBuf> {
+    let folder =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures").join(system.name());
+    let mut paths: Vec<PathBuf> = fs::read_dir(&folder)
+        .unwrap_or_else(|e| panic!("{} needs fixtures: {e}", folder.display()))
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| !path.to_string_lossy().ends_with(".rows.ndjson"))
+        .collect();
+    paths.sort();
+    paths
+}
+
+/// The way an event takes: split at the door, then flattened from the log.
+pub(crate) fn rows_of(system: &'static dyn System, route: Option<&str>, body: &[u8]) -> FlatBatch {
+    let request = Request { body: Bytes::copy_from_slice(body), ..Request::default() };
+    let events: Vec<RawEvent> = system
+        .split(&request)
+        .into_iter()
+        .enumerate()
+        .map(|(offset, event)| RawEvent {
+            offset: offset as i64,
+            received_at: RECEIVED_AT,
+            route: route.map(Arc::from),
+            body: event.body,
+        })
+        .collect();
+    let range = OffsetRange::new(0, events.len() as i64 - 1);
+    let partition = LogPartition::new(format!("ringlake.{}", system.name()), 0);
+    Flattener::default().flatten(vec![RawBatch { partition, system, range, events }])
+}
+
+fn ndjson(flat: &FlatBatch) -> String {
+    let mut out = String::new();
+    for table in &flat.tables {
+        let mut writer = arrow::json::LineDelimitedWriter::new(Vec::new());
+        writer.write(&table.rows).unwrap();
+        writer.finish().unwrap();
+        for line in String::from_utf8(writer.into_inner()).unwrap().lines() {
+            out.push_str(&format!("{{\"table\":\"{}\",\"row\":{line}}}\n", table.table.name));
+        }
+    }
+    out
+}
+
+#[test]
+fn every_fixture_becomes_its_rows() {
+    let update = std::env::var_os("RINGLAKE_UPDATE_GOLDEN").is_some();
+    for system in SYSTEMS.iter().copied() {
+        for path in fixtures(system) {
+            let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
+            let route = system.routes().iter().copied().find(|route| *route == stem);
+            let flat = rows_of(system, route, &fs::read(&path).unwrap());
+            assert_eq!(flat.counts.written, 1, "{}: {flat:?}", path.display());
+            let golden = path.with_file_name(format!("{stem}.rows.ndjson"));
+            let got = ndjson(&flat);
+            if update {
+                fs::write(&golden, &got).unwrap();
+            }
+            let expected = fs::read_to_string(&golden).unwrap_or_default();
+            assert_eq!(got, expected, "{}", golden.display());
+        }
+    }
+}
+
+#[test]
+fn either_freshworks_route_takes_any_freshworks_event() {
+    let call = fs::read(&fixtures(systems::by_name("freshcaller").unwrap())[1]).unwrap();
+    let by_name = |name| ndjson(&rows_of(systems::by_name(name).unwrap(), None, &call));
+    assert_eq!(
+        by_name("freshsales").replace("ringlake.freshsales", "ringlake.freshcaller"),
+        by_name("freshcaller")
+    );
+}
+
+#[test]
+fn bytes_of_any_kind_are_dead_letters_and_never_a_crash() {
+    let deep = "[".repeat(10_000);
+    let digits = format!(
+        "{{\"event\":\"onCallUpdate\",\"timestamp\":1{},\"data\":{{\"call\":{{\"id\":1}}}}}}",
+        "0".repeat(1_000)
+    );
+    for system in SYSTEMS.iter().copied() {
+        for body in [
+            b"\xff\xfe".as_slice(),
+            b"{",
+            b"null",
+            b"{\"event\":\"onNothing\",\"data\":{}}",
+            deep.as_bytes(),
+            b"\0",
+        ] {
+            let counts = rows_of(system, None, body).counts;
+            assert_eq!(
+                (counts.received, counts.dead_lettered),
+                (1, 1),
+                "{} {body:?}",
+                system.name()
+            );
+        }
+        assert_eq!(rows_of(system, None, digits.as_bytes()).counts.received, 1);
+    }
+}
+
+#[test]
+fn iparams_reach_no_row() {
+    for system in SYSTEMS.iter().copied() {
+        for path in fixtures(system).iter().filter(|path| path.extension().unwrap() == "json") {
+            let text = fs::read_to_string(path).unwrap();
+            let at = text.find('{').unwrap() + 1;
+            for body in [
+                format!("{}\"iparams\":{{\"key\":\"s3cret\"}},{}", &text[..at], &text[at..]),
+                format!(
+                    "{}\"iparams\":{{\"key\":\"s3cret\"}},{}",
+                    &text[..at],
+                    &text[at..text.len() - 9]
+                ),
+            ] {
+                // Straight into the log, as another producer would write it.
+                let event = RawEvent {
+                    offset: 0,
+                    received_at: RECEIVED_AT,
+                    route: None,
+                    body: body.into(),
+                };
+                let partition = LogPartition::new("t", 0);
+                let range = OffsetRange::new(0, 0);
+                let flat = Flattener::default().flatten(vec![RawBatch {
+                    partition,
+                    system,
+                    range,
+                    events: vec![event],
+                }]);
+                assert_eq!(flat.counts.received, 1);
+                let debug = format!("{:?}", flat.tables);
+                assert!(!debug.contains("s3cret"), "{}", path.display());
+                let bodies = ndjson(&flat);
+                assert!(!bodies.contains(&hex("s3cret")), "{}", path.display());
+            }
+        }
+    }
+}
+
+/// As the JSON writer prints binary columns.
+fn hex(text: &str) -> String {
+    text.bytes().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn a_repeat_makes_one_row_and_a_replay_makes_its_row_again() {
+    let system = systems::by_name("vonage").unwrap();
+    let body = Bytes::from(fs::read(&fixtures(system)[0]).unwrap());
+    let event = |offset| RawEvent {
+        offset,
+        received_at: RECEIVED_AT + offset,
+        route: None,
+        body: body.clone(),
+    };
+    let batch = |first: i64, last: i64| RawBatch {
+        partition: LogPartition::new("t", 0),
+        system,
+        range: OffsetRange::new(first, last),
+        events: (first..=last).map(event).collect(),
+    };
+    let mut flattener = Flattener::default();
+    let counts = flattener.flatten(vec![batch(0, 2)]).counts;
+    assert_eq!((counts.written, counts.repeated), (1, 2));
+    let replay = flattener.flatten(vec![batch(0, 2)]).counts;
+    assert_eq!((replay.written, replay.repeated), (1, 2));
+}

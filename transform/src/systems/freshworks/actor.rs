@@ -1,0 +1,29 @@
+//! Who did it: the `actor` of an event, which may be a person, an agent or the system itself.
+
+use super::Envelope;
+use crate::json::Value;
+use crate::rows::RowWriter;
+
+/// The actor's id and name, with null for what it has not.
+pub(super) struct Actor<'t> {
+    whole: Option<Value<'t>>,
+    pub(super) id: Option<&'t str>,
+    pub(super) name: Option<&'t str>,
+    pub(super) kind: Option<&'t str>,
+}
+
+impl<'t> Actor<'t> {
+    pub(super) fn of(envelope: &Envelope<'t>) -> Self {
+        let whole = envelope.data.get_some("actor");
+        let text = |name| whole.and_then(|actor| actor.get(name)).and_then(Value::scalar_text);
+        Self { whole, id: text("id"), name: text("name"), kind: text("type") }
+    }
+
+    /// Writes `actor_id` and `actor_name`, and keeps the actor whole when it says more.
+    pub(super) fn write(&self, row: &mut RowWriter<'_>) {
+        row.some_text("actor_id", self.id).some_text("actor_name", self.name);
+        if let Some(whole) = self.whole.filter(|w| w.members().any(|(key, _)| key != "type")) {
+            row.extra("actor", whole);
+        }
+    }
+}

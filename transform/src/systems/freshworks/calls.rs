@@ -1,0 +1,187 @@
+//! Freshcaller's `onCallCreate` and `onCallUpdate`: one row of the call, one per leg, one per change.
+//!
+//! Cost and talked time are on the legs, `cost_unit` is the currency, and most updates carry only a
+//! few of the fields (developers.freshcaller.com, "onCallUpdate"; a published app's test payload).
+
+use super::{Envelope, actor::Actor, changes, last_first};
+use crate::error::Rejection;
+use crate::flatten::Output;
+use crate::json::Value;
+use crate::rows::RowWriter;
+use crate::tables::{CALL_PARTICIPANTS, CALLS};
+use crate::values;
+
+const SYSTEM: &str = "freshcaller";
+
+/// The vendor's field and the column that takes it unchanged.
+const CALL_FIELDS: &[(&str, &str)] = &[
+    ("id", "call_id"),
+    ("root_call_id", "root_call_id"),
+    ("parent_call_id", "parent_call_id"),
+    ("phone_number", "number"),
+    ("phone_number_id", "number_id"),
+    ("assigned_agent_id", "agent_id"),
+    ("assigned_agent_name", "agent_name"),
+    ("assigned_team_id", "team_id"),
+    ("assigned_team_name", "team_name"),
+    ("assigned_call_queue_id", "queue_id"),
+    ("assigned_call_queue_name", "queue_name"),
+    ("assigned_ivr_id", "ivr_id"),
+    ("assigned_ivr_name", "ivr_name"),
+    ("created_time", "created_at"),
+    ("updated_time", "updated_at"),
+    ("call_notes", "notes"),
+    ("life_cycle", "life_cycle"),
+    ("parallel_call_groups", "parallel_call_groups"),
+    ("integrated_resources", "integrated_resources"),
+];
+
+const LEG_FIELDS: &[(&str, &str)] = &[
+    ("id", "leg_id"),
+    ("call_id", "call_id"),
+    ("participant_id", "participant_id"),
+    ("participant_type", "participant_type"),
+    ("connection_type", "connection_type"),
+    ("call_status", "call_status"),
+    ("caller_id", "caller_id"),
+    ("caller_number", "caller_number"),
+    ("caller_name", "caller_name"),
+    ("cost", "cost"),
+    ("enqueued_time", "enqueued_at"),
+    ("created_time", "created_at"),
+    ("updated_time", "updated_at"),
+];
+
+fn column(fields: &'static [(&str, &str)], key: &str) -> Option<&'static str> {
+    fields.iter().find(|(field, _)| *field == key).map(|(_, column)| *column)
+}
+
+pub(super) fn flatten(envelope: &Envelope<'_>, out: &mut Output<'_>) -> Result<(), Rejection> {
+    let call = envelope.object(&["call"])?;
+    if !envelope.begin(SYSTEM, out) {
+        return Ok(());
+    }
+    let id = call.get("id").and_then(Value::scalar_text).unwrap_or_default();
+    let actor = Actor::of(envelope);
+    call_row(envelope, call, &actor, &mut out.row(&CALLS));
+    for leg in call.get("participants").iter().flat_map(|legs| legs.items()) {
+        leg_row(leg, id, &mut out.row(&CALL_PARTICIPANTS));
+    }
+    changes::write(envelope, "call", id, call, &actor, out);
+    Ok(())
+}
+
+fn call_row(envelope: &Envelope<'_>, call: Value<'_>, actor: &Actor<'_>, row: &mut RowWriter<'_>) {
+    row.text("phase", envelope.happening())
+        .some_text("domain", envelope.domain)
+        .some_text("region", envelope.region)
+        .some_text("actor_type", actor.kind);
+    actor.write(row);
+    for (key, value) in last_first(call) {
+        match (key, column(CALL_FIELDS, key)) {
+            (_, Some(column)) => {
+                row.put(column, key, value);
+            }
+            ("direction", _) => lower_case(row, "direction", key, value),
+            ("bill_duration", _) => seconds(row, "bill_duration_seconds", key, value, call),
+            ("participants", _) => participants(row, value),
+            ("recording", _) => recording(row, value),
+            ("bill_duration_unit", _) if unit_factor(value.as_str()) == Some(1) => {}
+            _ if value.is_null() => {}
+            _ => row.extra(key, value),
+        }
+    }
+    row.some_time("started_at", call.get("created_time").and_then(values::time_of));
+    envelope.keep_rest(row, &["call", "actor", "changes"]);
+}
+
+/// Case tells nothing in what the vendor spells both `incoming` and `Incoming`.
+fn lower_case(row: &mut RowWriter<'_>, column: &str, key: &str, value: Value<'_>) {
+    match value.as_str() {
+        Some(text) => {
+            row.text(column, &text.to_ascii_lowercase());
+        }
+        None if value.is_null() => {}
+        None => row.extra(key, value),
+    }
+}
+
+/// Seconds in one of the units a `…_unit` may name; seconds where it names none.
+fn unit_factor(unit: Option<&str>) -> Option<i128> {
+    match unit {
+        None => Some(1),
+        Some(unit) if unit.eq_ignore_ascii_case("seconds") => Some(1),
+        Some(unit) if unit.eq_ignore_ascii_case("minutes") => Some(60),
+        Some(unit) if unit.eq_ignore_ascii_case("hours") => Some(3600),
+        Some(_) => None,
+    }
+}
+
+/// A duration whose unit stands beside it as `<key>_unit`, into a column of seconds.
+fn seconds(row: &mut RowWriter<'_>, column: &str, key: &str, value: Value<'_>, object: Value<'_>) {
+    let unit = object.get_some(&format!("{key}_unit")).and_then(Value::as_str);
+    match unit_factor(unit) {
+        Some(1) => {
+            row.put(column, key, value);
+        }
+        Some(factor) => {
+            row.put_scaled(column, key, value, factor);
+        }
+        None if value.is_null() => {}
+        None => row.extra(key, value),
+    }
+}
+
+fn participants(row: &mut RowWriter<'_>, legs: Value<'_>) {
+    let count = legs.items().count();
+    row.int("leg_count", i64::try_from(count).unwrap_or(i64::MAX));
+    let customer = legs.items().find(|leg| {
+        let kind = leg.get("participant_type").and_then(Value::as_str);
+        kind.is_some_and(|kind| kind.eq_ignore_ascii_case("customer"))
+    });
+    let Some(customer) = customer else { return };
+    let text = |name| customer.get(name).and_then(Value::scalar_text);
+    row.some_text("customer_number", text("caller_number"))
+        .some_text("customer_name", text("caller_name"))
+        .some_text("customer_id", text("participant_id"));
+}
+
+fn recording(row: &mut RowWriter<'_>, recording: Value<'_>) {
+    row.put("recording", "recording", recording);
+    row.some_text("recording_url", recording.get("url").and_then(Value::as_str));
+    if let Some(duration) = recording.get("duration") {
+        let unit = recording.get_some("duration_unit").and_then(Value::as_str);
+        if let Some(factor) = unit_factor(unit) {
+            row.try_scaled("recording_duration_seconds", duration, factor);
+        }
+    }
+}
+
+fn leg_row(leg: Value<'_>, call_id: &str, row: &mut RowWriter<'_>) {
+    for (key, value) in last_first(leg) {
+        match (key, column(LEG_FIELDS, key)) {
+            (_, Some(column)) => {
+                row.put(column, key, value);
+            }
+            ("duration", _) => seconds(row, "duration_seconds", key, value, leg),
+            ("cost_unit", _) => currency(row, key, value),
+            ("duration_unit", _) if unit_factor(value.as_str()) == Some(1) => {}
+            _ if value.is_null() => {}
+            _ => row.extra(key, value),
+        }
+    }
+    if leg.get_some("call_id").is_none() {
+        row.text("call_id", call_id);
+    }
+}
+
+/// The vendor's `usd` is ISO 4217 in lower case.
+fn currency(row: &mut RowWriter<'_>, key: &str, value: Value<'_>) {
+    match value.as_str() {
+        Some(text) => {
+            row.text("currency", &text.to_ascii_uppercase());
+        }
+        None if value.is_null() => {}
+        None => row.extra(key, value),
+    }
+}

@@ -1,0 +1,92 @@
+//! Labeled fields: `{"label", "type" | "dom_type", "value"}`, and what kind of column each type makes.
+//!
+//! Types are those of the vendor's samples and of real payloads; `value` may be absent. A type that
+//! is not known is read by the shape of its value.
+
+use crate::columns::Kind;
+use crate::json::{JsonKind, Value};
+use crate::tables::{COMMON, EVENT_MONTH, EXTRA};
+
+/// A labeled field, taken apart.
+pub(super) struct Labeled<'t> {
+    pub(super) label: Option<&'t str>,
+    pub(super) declared: Option<&'t str>,
+    pub(super) value: Option<Value<'t>>,
+}
+
+/// Members of a labeled field that are told by columns.
+pub(super) const MEMBERS: &[&str] = &["label", "type", "dom_type", "value", "name", "column"];
+
+impl<'t> Labeled<'t> {
+    /// Reads a field, if it is a labeled one.
+    pub(super) fn read(value: Value<'t>) -> Option<Self> {
+        if value.kind() != JsonKind::Object {
+            return None;
+        }
+        let label = value.get("label")?.as_str();
+        let declared = value.get("type").or_else(|| value.get("dom_type")).and_then(Value::as_str);
+        declared?;
+        Some(Self { label, declared, value: value.get("value") })
+    }
+}
+
+/// The kind of column of a declared type. `name` decides for drop-downs: an `…_id` holds a number, any
+/// other the choice's text.
+pub(super) fn kind_of_type(declared: &str, name: &str, value: Option<Value<'_>>) -> Kind {
+    match declared {
+        "number" => Kind::Int,
+        "decimal" => Kind::Decimal,
+        "date" => Kind::Date,
+        "date_time" | "datetime" => Kind::Time,
+        "checkbox" | "boolean" => Kind::Bool,
+        "multi_select_dropdown" | "multiselect" => Kind::TextList,
+        "group_field" => Kind::Json,
+        "dropdown" | "auto_complete" | "lookup" if name.ends_with("_id") => Kind::Int,
+        "auto_complete" | "lookup" => value.map_or(Kind::Text, kind_of_value),
+        "text" | "paragraph" | "textarea" | "url" | "email" | "phone_number" | "dropdown"
+        | "radio" => Kind::Text,
+        _ => value.filter(|value| !value.is_null()).map_or(Kind::Text, kind_of_value),
+    }
+}
+
+/// The kind of column for a value without a declared type.
+pub(super) fn kind_of_value(value: Value<'_>) -> Kind {
+    match value.kind() {
+        JsonKind::Bool => Kind::Bool,
+        JsonKind::Number if value.raw().bytes().all(|b| b.is_ascii_digit() || b == b'-') => {
+            Kind::Int
+        }
+        JsonKind::Number => Kind::Decimal,
+        JsonKind::Array if value.items().all(|item| item.scalar_text().is_some()) => Kind::TextList,
+        JsonKind::Array | JsonKind::Object => Kind::Json,
+        JsonKind::String | JsonKind::Null => Kind::Text,
+    }
+}
+
+/// The column of a field: its key in lower case, with what a Delta column may not have as `_`.
+///
+/// A key that every row has already is set apart by `record_`. Borrowed where nothing changes.
+pub(super) fn column_name(key: &str) -> std::borrow::Cow<'_, str> {
+    let taken =
+        key == EXTRA || key == EVENT_MONTH || COMMON.iter().any(|column| column.name == key);
+    let plain = |c: char| !c.is_uppercase() && !c.is_control() && !" ,;{}()=\t\n\"'`".contains(c);
+    if !taken && !key.is_empty() && key.chars().all(plain) {
+        return key.into();
+    }
+    let prefix = if taken || key.is_empty() { "record_" } else { "" };
+    let letters = key.chars().flat_map(char::to_lowercase).map(|c| if plain(c) { c } else { '_' });
+    prefix.chars().chain(letters).collect::<String>().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_lower_case_and_never_one_that_every_row_has() {
+        assert_eq!(column_name("deal_stage_id"), "deal_stage_id");
+        assert_eq!(column_name("cf_Größe (cm)"), "cf_größe__cm_");
+        assert_eq!(column_name("offset"), "record_offset");
+        assert_eq!(column_name(""), "record_");
+    }
+}

@@ -1,0 +1,67 @@
+//! Freshsales Suite's `onPhoneCallCreate` and `onPhoneCallUpdate`: another object than Freshcaller's
+//! call, with its own duration and cost and no legs (published platform 3.0 sample).
+//!
+//! `call_cost` comes without a currency; the account's configured one is applied by the reports.
+
+use super::{Envelope, actor::Actor, changes, last_first};
+use crate::error::Rejection;
+use crate::flatten::Output;
+use crate::json::Value;
+use crate::rows::RowWriter;
+use crate::tables::CALLS;
+use crate::values;
+
+const SYSTEM: &str = "freshcaller";
+
+const FIELDS: &[(&str, &str)] = &[
+    ("id", "call_id"),
+    ("root_phone_call_id", "root_call_id"),
+    ("user_id", "agent_id"),
+    ("entity_id", "customer_id"),
+    ("call_status", "status"),
+    ("call_duration", "talk_seconds"),
+    ("call_cost", "cost"),
+    ("recording_duration", "recording_duration_seconds"),
+    ("note", "notes"),
+    ("phone_number", "number"),
+    ("phone_caller_number", "customer_number"),
+    ("is_deleted", "is_deleted"),
+    ("created_at", "created_at"),
+    ("updated_at", "updated_at"),
+];
+
+pub(super) fn flatten(envelope: &Envelope<'_>, out: &mut Output<'_>) -> Result<(), Rejection> {
+    let call = envelope.object(&["phone_call"])?;
+    if !envelope.begin(SYSTEM, out) {
+        return Ok(());
+    }
+    let actor = Actor::of(envelope);
+    row(envelope, call, &actor, &mut out.row(&CALLS));
+    let id = call.get("id").and_then(Value::scalar_text).unwrap_or_default();
+    changes::write(envelope, "phone_call", id, call, &actor, out);
+    Ok(())
+}
+
+fn row(envelope: &Envelope<'_>, call: Value<'_>, actor: &Actor<'_>, row: &mut RowWriter<'_>) {
+    row.text("phase", envelope.happening())
+        .some_text("domain", envelope.domain)
+        .some_text("region", envelope.region)
+        .some_text("actor_type", actor.kind);
+    actor.write(row);
+    for (key, value) in last_first(call) {
+        let column = FIELDS.iter().find(|(field, _)| *field == key).map(|(_, column)| *column);
+        match (key, column) {
+            (_, Some(column)) => {
+                row.put(column, key, value);
+            }
+            ("call_direction", _) if value.as_str().is_some() => {
+                let direction = value.as_str().unwrap_or_default().to_ascii_lowercase();
+                row.text("direction", &direction);
+            }
+            _ if value.is_null() => {}
+            _ => row.extra(key, value),
+        }
+    }
+    row.some_time("started_at", call.get("created_at").and_then(values::time_of));
+    envelope.keep_rest(row, &["phone_call", "actor", "changes"]);
+}
