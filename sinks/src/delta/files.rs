@@ -1,0 +1,194 @@
+//! From rows to Parquet files: one file per month, sorted, zstd, with statistics.
+//!
+//! A real path: `deals/event_month=2026-03/part-00000-0d5c….zstd.parquet`. The month is in the path and
+//! in the `add` action only, as Delta has it. A file is encoded in memory, being smaller than the batch
+//! it comes from, and put whole; so it is synced once, and there are no half files. A file that no commit
+//! names is never read; nothing here deletes one, since the commit that names it may have landed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array};
+use arrow::compute::take;
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::error::ArrowError;
+use arrow::row::{RowConverter, SortField};
+use bytes::Bytes;
+use deltalake_core::kernel::Add;
+use deltalake_core::logstore::LogStoreRef;
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::schema::types::ColumnPath;
+use ringlake_transform::columns::Kind;
+use ringlake_transform::tables::{EVENT_MONTH, EXTRA};
+use ringlake_transform::{Column, TableSpec};
+
+use super::stats;
+use crate::error::SinkError;
+
+/// Rows that are gathered and encoded at a time: few enough to stay in the processor's cache.
+const SLICE_ROWS: usize = 4096;
+/// Rows of a row group; what a reader must at least read of a column it wants.
+const GROUP_ROWS: usize = 128 * 1024;
+
+/// A file that is ready to be stored.
+pub(crate) struct File {
+    pub add: Add,
+    pub bytes: Bytes,
+}
+
+/// Encodes the rows of one table. Heavy work: not for an async thread.
+pub(crate) fn encode(
+    spec: &'static TableSpec,
+    rows: &RecordBatch,
+    level: i32,
+) -> Result<Vec<File>, SinkError> {
+    let order = sorted(spec, rows).map_err(SinkError::rows(spec.name, "sorted"))?;
+    let writer = Encoder::new(spec, rows, level)?;
+    months(rows, &order).map(|(month, order)| writer.file(month, order)).collect()
+}
+
+/// Stores a file and returns the action that adds it, once the file is durable.
+pub(crate) async fn store(
+    table: &'static str,
+    log_store: &LogStoreRef,
+    file: File,
+) -> Result<Add, SinkError> {
+    let path = Path::from(file.add.path.as_str());
+    let put = log_store.object_store(None).put(&path, file.bytes.into()).await;
+    put.map_err(SinkError::file(table, &path, "written"))?;
+    Ok(file.add)
+}
+
+/// The order of the rows in their files: by month, then by the table's sort columns.
+fn sorted(spec: &TableSpec, rows: &RecordBatch) -> Result<Vec<u32>, ArrowError> {
+    let mut order: Vec<u32> = (0u32..).take(rows.num_rows()).collect();
+    let keys: Vec<ArrayRef> = spec
+        .partition_columns()
+        .iter()
+        .chain(spec.sort)
+        .filter_map(|name| rows.column_by_name(name).cloned())
+        .collect();
+    if keys.is_empty() {
+        return Ok(order);
+    }
+    let fields = keys.iter().map(|key| SortField::new(key.data_type().clone())).collect();
+    let keys = RowConverter::new(fields)?.convert_columns(&keys)?;
+    // Equal keys stay in log order, so that the same rows always make the same file.
+    order.sort_by(|a, b| keys.row(*a as usize).cmp(&keys.row(*b as usize)));
+    Ok(order)
+}
+
+/// The stretches of `order` that belong to one month.
+fn months<'a>(
+    rows: &'a RecordBatch,
+    order: &'a [u32],
+) -> impl Iterator<Item = (Option<&'a str>, &'a [u32])> {
+    let months = rows.column_by_name(EVENT_MONTH).and_then(|column| column.as_string_opt::<i32>());
+    let month = move |row: u32| months.map(|months| months.value(row as usize));
+    order
+        .chunk_by(move |a, b| month(*a) == month(*b))
+        .filter_map(move |part| Some((month(*part.first()?), part)))
+}
+
+/// What all files of one batch of a table share.
+struct Encoder<'a> {
+    spec: &'static TableSpec,
+    rows: &'a RecordBatch,
+    /// The columns that go into the file, by their place in `rows`.
+    places: Vec<usize>,
+    schema: SchemaRef,
+    properties: WriterProperties,
+    stats: Vec<Column>,
+}
+
+impl<'a> Encoder<'a> {
+    fn new(spec: &'static TableSpec, rows: &'a RecordBatch, level: i32) -> Result<Self, SinkError> {
+        let schema = rows.schema();
+        let places: Vec<usize> = schema
+            .fields()
+            .iter()
+            .enumerate()
+            .filter(|(_, field)| !spec.partition_columns().contains(&field.name().as_str()))
+            .map(|(place, _)| place)
+            .collect();
+        let schema = schema.project(&places).map_err(SinkError::rows(spec.name, "laid out"))?;
+        let properties =
+            properties(spec, &schema, level).map_err(SinkError::parquet(spec.name, "set up"))?;
+        let schema = Arc::new(schema);
+        Ok(Self { spec, rows, places, schema, properties, stats: stats::columns(spec) })
+    }
+
+    fn file(&self, month: Option<&str>, order: &[u32]) -> Result<File, SinkError> {
+        let table = self.spec.name;
+        let mut bytes = Vec::new();
+        let properties = Some(self.properties.clone());
+        let mut writer = ArrowWriter::try_new(&mut bytes, Arc::clone(&self.schema), properties)
+            .map_err(SinkError::parquet(table, "begun"))?;
+        for slice in order.chunks(SLICE_ROWS) {
+            let slice = self.slice(slice).map_err(SinkError::rows(table, "gathered"))?;
+            writer.write(&slice).map_err(SinkError::parquet(table, "encoded"))?;
+        }
+        let written = writer.close().map_err(SinkError::parquet(table, "finished"))?;
+        let folder = month.map(|month| format!("{EVENT_MONTH}={month}/")).unwrap_or_default();
+        let add = Add {
+            path: format!("{folder}part-00000-{}.zstd.parquet", uuid::Uuid::new_v4()),
+            partition_values: month
+                .map(|month| (EVENT_MONTH.to_owned(), Some(month.to_owned())))
+                .into_iter()
+                .collect::<HashMap<_, _>>(),
+            size: i64::try_from(bytes.len()).unwrap_or(i64::MAX),
+            modification_time: chrono::Utc::now().timestamp_millis(),
+            data_change: true,
+            stats: Some(stats::json(&self.stats, &written)),
+            ..Add::default()
+        };
+        Ok(File { add, bytes: bytes.into() })
+    }
+
+    fn slice(&self, order: &[u32]) -> Result<RecordBatch, ArrowError> {
+        let order = UInt32Array::from(order.to_vec());
+        let columns: Result<Vec<ArrayRef>, ArrowError> =
+            self.places.iter().map(|place| take(self.rows.column(*place), &order, None)).collect();
+        RecordBatch::try_new(Arc::clone(&self.schema), columns?)
+    }
+}
+
+/// How the columns of a table are encoded.
+fn properties(
+    spec: &TableSpec,
+    schema: &Schema,
+    level: i32,
+) -> Result<WriterProperties, parquet::errors::ParquetError> {
+    let mut properties = WriterProperties::builder()
+        .set_writer_version(WriterVersion::PARQUET_1_0)
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(level)?))
+        .set_max_row_group_row_count(Some(GROUP_ROWS))
+        .set_created_by(concat!("ringlake ", env!("CARGO_PKG_VERSION")).to_owned());
+    let whole: Vec<&str> = spec
+        .declared()
+        .iter()
+        .filter(|column| matches!(column.kind, Kind::Json | Kind::Binary))
+        .map(|column| column.name)
+        .chain([EXTRA])
+        .collect();
+    for field in schema.fields() {
+        let path = ColumnPath::from(field.name().as_str());
+        if whole.contains(&field.name().as_str()) {
+            // Long values, each its own: a dictionary or bounds of them cost and help nobody.
+            properties = properties
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_statistics_enabled(path, EnabledStatistics::None);
+        } else if field.name() == "event_key" {
+            properties = properties.set_column_dictionary_enabled(path, false);
+        } else if field.name() == "offset" {
+            properties = properties
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
+        }
+    }
+    Ok(properties.build())
+}

@@ -1,0 +1,311 @@
+//! The way of one batch: rows → Parquet of all tables → one commit per table → `progress`.
+//!
+//! | if the process dies | then |
+//! | --- | --- |
+//! | before the first commit | nothing has happened; files that no commit names are never read |
+//! | between two tables' commits | the replay completes the missing tables, and the others skip it |
+//! | before `progress` | readers do not see the batch; the replay finds every table done |
+//! | after `progress` | the log may be trimmed behind it |
+//!
+//! Tables are committed in the order of `TABLES`, so whoever sees a call sees its legs. It must never
+//! report a position to which some table is not complete.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use deltalake_core::logstore::LogStoreRef;
+use futures::{StreamExt, TryStreamExt, stream};
+use ringlake_transform::tables::PROGRESS;
+use ringlake_transform::{FlatBatch, LogPartition, OffsetRange, TABLES, TableBatch, TableSpec};
+
+use crate::delta::append::Append;
+use crate::delta::commit::{self, Move};
+use crate::delta::maintain::{self, Maintained};
+use crate::delta::progress::{self, Advance, Cache, Progress, Row};
+use crate::delta::table::Table;
+use crate::delta::{files, rows, schema};
+use crate::error::SinkError;
+use crate::failpoint;
+use crate::metrics::Metrics;
+use crate::root::Root;
+use crate::settings::SinkSettings;
+
+/// What writing a batch came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// The version of every table, as `progress` names them now.
+    pub versions: BTreeMap<String, i64>,
+    /// Rows that were new to their table; less than the batch had if parts of it were a replay.
+    pub rows: u64,
+    pub files: u64,
+    pub bytes: u64,
+}
+
+/// What can be read without waiting for a batch.
+#[derive(Default)]
+pub(crate) struct Shown {
+    pub progress: Progress,
+    pub schemas: HashMap<&'static str, SchemaRef>,
+}
+
+/// All tables that exist, and what it takes to write them.
+pub(crate) struct Tables {
+    root: Root,
+    settings: SinkSettings,
+    metrics: Metrics,
+    open: HashMap<&'static str, Table>,
+    /// Rows of `progress` files that were read or written before.
+    cache: Cache,
+    shown: Arc<RwLock<Shown>>,
+}
+
+/// One table's rows of a batch that are new to it.
+struct Fresh {
+    spec: &'static TableSpec,
+    log_store: LogStoreRef,
+    rows: RecordBatch,
+    moves: Vec<Move>,
+}
+
+/// The same as files, stored and waiting for their commit.
+struct Stored {
+    spec: &'static TableSpec,
+    append: Append,
+    rows: usize,
+    moves: Vec<Move>,
+}
+
+type Ranges = [(LogPartition, OffsetRange)];
+
+impl Tables {
+    pub async fn open(
+        root: Root,
+        settings: SinkSettings,
+        shown: Arc<RwLock<Shown>>,
+    ) -> Result<Self, SinkError> {
+        let metrics = Metrics::new(settings.registry.as_ref())?;
+        let (open, cache) = (HashMap::new(), Cache::default());
+        let mut tables = Self { root, settings, metrics, open, cache, shown };
+        tables.refresh().await?;
+        Ok(tables)
+    }
+
+    pub fn table(&self, name: &str) -> Option<&Table> {
+        self.open.get(name)
+    }
+
+    /// Writes one batch to its end.
+    pub async fn write(&mut self, batch: FlatBatch) -> Result<Written, SinkError> {
+        let started = Instant::now();
+        self.root.is_sound()?;
+        let ranges = rows::joined(&batch.ranges);
+        let mut fresh = Vec::new();
+        for part in batch.tables {
+            fresh.extend(self.fresh(part, &ranges).await?);
+        }
+        let mut written = Written::default();
+        for part in self.store(fresh).await? {
+            self.commit(part, &mut written).await?;
+        }
+        self.advance(&ranges).await?;
+        self.publish().await?;
+        written.versions = self.versions();
+        self.metrics.batch_seconds.observe(started.elapsed().as_secs_f64());
+        Ok(written)
+    }
+
+    /// What of this part the table does not hold yet; none if that is nothing.
+    async fn fresh(
+        &mut self,
+        part: TableBatch,
+        ranges: &Ranges,
+    ) -> Result<Option<Fresh>, SinkError> {
+        let spec = part.table;
+        if part.rows.num_rows() == 0 {
+            return Ok(None);
+        }
+        let table = open_or_create(&mut self.open, &self.root, &self.settings, spec).await?;
+        schema::missing(spec.name, table.schema()?.as_ref(), &part.rows.schema())?;
+        let held = table.held(ranges.iter().map(|(partition, _)| partition)).await?;
+        let rows = rows::after(&part.rows, &held).map_err(SinkError::rows(spec.name, "cut off"))?;
+        let moves = moves(ranges, &held);
+        if rows.num_rows() == 0 || moves.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Fresh { spec, log_store: table.log_store(), rows, moves }))
+    }
+
+    /// Encodes and stores the files of all tables, several at a time; returns them in commit order.
+    async fn store(&self, fresh: Vec<Fresh>) -> Result<Vec<Stored>, SinkError> {
+        failpoint::pass("parquet", None, "before");
+        let level = self.settings.compression_level;
+        let mut stored: Vec<Stored> = stream::iter(fresh)
+            .map(|part| store(part, level))
+            .buffer_unordered(self.settings.parallelism.max(1))
+            .try_collect()
+            .await?;
+        failpoint::pass("parquet", None, "after");
+        stored.sort_by_key(|part| TABLES.iter().position(|spec| spec.name == part.spec.name));
+        Ok(stored)
+    }
+
+    async fn commit(&mut self, part: Stored, written: &mut Written) -> Result<(), SinkError> {
+        let name = part.spec.name;
+        let table = open_or_create(&mut self.open, &self.root, &self.settings, part.spec).await?;
+        let attempts = self.settings.commit_attempts;
+        let tried = commit::commit(table, &part.moves, &part.append, attempts).await?;
+        let bytes: i64 = part.append.files.iter().map(|file| file.size).sum();
+        let (rows, files, bytes) =
+            (part.rows as u64, part.append.files.len() as u64, bytes.unsigned_abs());
+        self.metrics.rows.with_label_values(&[name]).inc_by(rows);
+        self.metrics.files.with_label_values(&[name]).inc_by(files);
+        self.metrics.bytes.with_label_values(&[name]).inc_by(bytes);
+        self.metrics.commits.with_label_values(&[name]).inc();
+        self.metrics.retries.with_label_values(&[name]).inc_by(u64::from(tried.saturating_sub(1)));
+        written.rows += rows;
+        written.files += files;
+        written.bytes += bytes;
+        Ok(())
+    }
+
+    /// Shows the batch: moves `progress` past its ranges.
+    async fn advance(&mut self, ranges: &Ranges) -> Result<(), SinkError> {
+        // Our commit may sit on top of another writer's batch, of which we have not seen every table.
+        // What refers to others is read first, so that what it refers to is in what is read after it.
+        let adopted = self.open.values_mut().fold(false, |any, table| table.take_adopted() || any);
+        if adopted {
+            self.catch_up().await?;
+        }
+        let versions = Arc::new(self.versions());
+        let table = open_or_create(&mut self.open, &self.root, &self.settings, &PROGRESS).await?;
+        let held = table.held(ranges.iter().map(|(partition, _)| partition)).await?;
+        let moves = moves(ranges, &held);
+        if moves.is_empty() {
+            return Ok(());
+        }
+        let now = chrono::Utc::now();
+        let rows = moves.iter().map(|step| Row {
+            partition: step.partition.clone(),
+            position: step.to,
+            committed_at: now.timestamp_micros(),
+            tables: Arc::clone(&versions),
+        });
+        let advance = Advance {
+            rows: rows.collect(),
+            cache: &self.cache,
+            level: self.settings.compression_level,
+        };
+        failpoint::pass("progress", None, "before");
+        let tried = commit::commit(table, &moves, &advance, self.settings.commit_attempts).await?;
+        failpoint::pass("progress", None, "after");
+        table.take_adopted();
+        self.metrics.commits.with_label_values(&[PROGRESS.name]).inc();
+        let retries = self.metrics.retries.with_label_values(&[PROGRESS.name]);
+        retries.inc_by(u64::from(tried.saturating_sub(1)));
+        self.metrics.progress_seconds.set(now.timestamp());
+        Ok(())
+    }
+
+    /// Takes in what other writers have committed.
+    pub async fn refresh(&mut self) -> Result<(), SinkError> {
+        self.catch_up().await?;
+        match self.open.get_mut(PROGRESS.name) {
+            Some(table) => table.reload().await?,
+            None => {
+                if let Some(table) = Table::open(&self.root, &PROGRESS).await? {
+                    self.open.insert(PROGRESS.name, table);
+                }
+            }
+        }
+        self.open.values_mut().for_each(|table| _ = table.take_adopted());
+        self.publish().await
+    }
+
+    async fn catch_up(&mut self) -> Result<(), SinkError> {
+        for spec in TABLES.iter().rev() {
+            match self.open.get_mut(spec.name) {
+                Some(table) => table.reload().await?,
+                None => {
+                    if let Some(table) = Table::open(&self.root, spec).await? {
+                        self.open.insert(spec.name, table);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Tidies every table that needs it.
+    pub async fn maintain(&mut self) -> Result<Maintained, SinkError> {
+        let mut done = Maintained::default();
+        for table in self.open.values_mut() {
+            let (every, history) = (self.settings.checkpoint_every, self.settings.history);
+            done.add(maintain::tidy(table, every, history).await?);
+        }
+        Ok(done)
+    }
+
+    fn versions(&self) -> BTreeMap<String, i64> {
+        let data = self.open.values().filter(|table| table.spec.name != PROGRESS.name);
+        data.map(|table| (table.spec.name.to_owned(), table.version())).collect()
+    }
+
+    async fn publish(&mut self) -> Result<(), SinkError> {
+        let progress = match self.open.get(PROGRESS.name) {
+            Some(table) => Progress::of(&progress::live(table, &self.cache).await?),
+            None => Progress::default(),
+        };
+        let mut schemas = HashMap::new();
+        for table in self.open.values().filter(|table| table.spec.name != PROGRESS.name) {
+            let columns = schema::arrow_schema(table.schema()?.as_ref())
+                .map_err(SinkError::table(table.spec.name, "described"))?;
+            schemas.insert(table.spec.name, columns);
+        }
+        *self.shown.write().unwrap_or_else(PoisonError::into_inner) = Shown { progress, schemas };
+        Ok(())
+    }
+}
+
+/// The steps that ranges take from where the table is; none for what it holds already.
+fn moves(ranges: &Ranges, held: &rows::Held) -> Vec<Move> {
+    ranges
+        .iter()
+        .filter_map(|(partition, range)| {
+            let from = held.get(partition).copied().flatten();
+            let new = range.after(from)?;
+            Some(Move { partition: partition.clone(), from, to: new.last })
+        })
+        .collect()
+}
+
+async fn open_or_create<'a>(
+    open: &'a mut HashMap<&'static str, Table>,
+    root: &Root,
+    settings: &SinkSettings,
+    spec: &'static TableSpec,
+) -> Result<&'a mut Table, SinkError> {
+    match open.entry(spec.name) {
+        std::collections::hash_map::Entry::Occupied(table) => Ok(table.into_mut()),
+        std::collections::hash_map::Entry::Vacant(place) => {
+            Ok(place.insert(Table::open_or_create(root, spec, settings.history).await?))
+        }
+    }
+}
+
+/// Rows to durable files.
+async fn store(part: Fresh, level: i32) -> Result<Stored, SinkError> {
+    let Fresh { spec, log_store, rows, moves } = part;
+    let (schema, count) = (rows.schema(), rows.num_rows());
+    let encoded = tokio::task::spawn_blocking(move || files::encode(spec, &rows, level))
+        .await
+        .map_err(|source| SinkError::Task { source })??;
+    let files = stream::iter(encoded)
+        .map(|file| files::store(spec.name, &log_store, file))
+        .buffered(8)
+        .try_collect()
+        .await?;
+    Ok(Stored { spec, append: Append { files, schema }, rows: count, moves })
+}
