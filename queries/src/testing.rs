@@ -63,7 +63,6 @@ impl Tables {
         settings.account_currencies.insert("suite".to_owned(), "gbp".to_owned());
         Engine::over_batches(self.batches, settings).unwrap()
     }
-
 }
 
 /// A request with these options: `("by", "agent,day")`, `("tz", "Europe/Berlin")` …

@@ -96,9 +96,9 @@ impl SinkError {
 
     pub(crate) fn file(
         table: &'static str,
-        path: impl std::fmt::Display,
+        path: &dyn std::fmt::Display,
         doing: &'static str,
-    ) -> impl FnOnce(object_store::Error) -> Self {
+    ) -> impl FnOnce(object_store::Error) -> Self + use<> {
         let path = path.to_string();
         move |source| Self::File { table, path, doing, source: Box::new(source) }
     }

@@ -175,8 +175,8 @@ impl Tables {
     async fn advance(&mut self, ranges: &Ranges) -> Result<(), SinkError> {
         // Our commit may sit on top of another writer's batch, of which we have not seen every table.
         // What refers to others is read first, so that what it refers to is in what is read after it.
-        let adopted = self.open.values_mut().fold(false, |any, table| table.take_adopted() || any);
-        if adopted {
+        let adopted = self.open.values_mut().filter_map(|table| table.take_adopted().then_some(()));
+        if adopted.count() > 0 {
             self.catch_up().await?;
         }
         let versions = Arc::new(self.versions());

@@ -177,7 +177,7 @@ fn encode(rows: &[Row]) -> Result<RecordBatch, SinkError> {
 }
 
 async fn read(table: &Table, path: &str) -> Result<Vec<Row>, SinkError> {
-    let failed = || SinkError::file(PROGRESS.name, path, "read");
+    let failed = || SinkError::file(PROGRESS.name, &path, "read");
     let store = table.delta.object_store();
     let body =
         store.get(&Path::from(path)).await.map_err(failed())?.bytes().await.map_err(failed())?;
