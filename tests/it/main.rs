@@ -12,6 +12,7 @@ mod demo;
 mod exports;
 mod harness;
 mod imports;
+mod log_contract;
 mod peers;
 mod pipeline_embedded;
 mod pipeline_kafka;

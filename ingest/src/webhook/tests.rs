@@ -108,6 +108,14 @@ impl Open {
         self.send("POST", &format!("/webhooks/{system}"), &headers, body).await
     }
 
+    async fn wait_until_ready(&self) {
+        let start = Instant::now();
+        while self.send("GET", "/readyz", &[], "").await.status != 200 {
+            assert!(start.elapsed() < Duration::from_secs(20), "it did not recover");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Everything the log holds, by system.
     async fn kept(&self) -> Vec<(&'static str, RawEvent)> {
         let mut reader = self.log.reader();
@@ -444,11 +452,7 @@ async fn a_full_log_disk_is_503_and_then_it_recovers() {
     assert_eq!(door.send("GET", "/healthz", &[], "").await.status, 200);
 
     full.store(false, Ordering::SeqCst);
-    let start = Instant::now();
-    while door.send("GET", "/readyz", &[], "").await.status != 200 {
-        assert!(start.elapsed() < Duration::from_secs(20), "it did not recover");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    door.wait_until_ready().await;
     assert_eq!(door.post("freshcaller", EVENT).await.status, 200);
     assert!(door.kept().await.len() >= 2);
 }

@@ -13,21 +13,18 @@
 //! offset handed out is dropped all the same: a fetch that is repeated after a lost connection must
 //! not deliver twice.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::client::ClientContext;
-use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
-use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 use ringlake_transform::{LogPartition, Micros, Positions, RawBatch, System};
 
-use super::brokers::{ASK, Tell, broker_error};
+use super::brokers::{ASK, broker_error};
+use super::group::{Group, Rebalance};
 use super::log::partitions;
 use super::{KafkaSettings, Membership, RECEIVED_AT, ROUTE};
 use crate::error::LogError;
@@ -36,61 +33,6 @@ use crate::log::{Polled, Topics, now};
 
 /// What a record counts besides its body, so that empty ones fill a batch too.
 const RECORD_BYTES: usize = 64;
-
-enum Rebalance {
-    Assign(Vec<(String, i32)>),
-    Revoke,
-}
-
-/// Notes rebalances, and leaves what to do about them to [`GroupConsumer`].
-pub(super) struct Group {
-    noted: Mutex<VecDeque<Rebalance>>,
-    closing: AtomicBool,
-}
-
-impl Group {
-    fn take(&self) -> Option<Rebalance> {
-        self.noted.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
-    }
-
-    fn has_news(&self) -> bool {
-        !self.noted.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
-    }
-}
-
-impl ClientContext for Group {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        Tell.log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        Tell.error(error, reason);
-    }
-}
-
-impl ConsumerContext for Group {
-    fn rebalance(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        code: RDKafkaRespErr,
-        list: &mut TopicPartitionList,
-    ) {
-        if self.closing.load(Ordering::Acquire) {
-            // Nobody is left to ask; the group waits for this.
-            let _ = consumer.unassign();
-            return;
-        }
-        let note = match code {
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
-                let places = list.elements();
-                let places = places.iter().map(|e| (e.topic().to_owned(), e.partition()));
-                Rebalance::Assign(places.collect())
-            }
-            _ => Rebalance::Revoke,
-        };
-        self.noted.lock().unwrap_or_else(PoisonError::into_inner).push_back(note);
-    }
-}
 
 /// One partition of this consumer.
 struct Place {
@@ -127,10 +69,9 @@ pub(super) struct GroupConsumer {
 impl GroupConsumer {
     pub(super) fn new(settings: &KafkaSettings, membership: Membership) -> Result<Self, LogError> {
         let fail = |error| broker_error(&settings.brokers, error);
-        let group = Group { noted: Mutex::default(), closing: AtomicBool::new(false) };
         let config = settings.consumer(membership)?;
         let base: BaseConsumer<Group> =
-            BaseConsumer::from_config_and_context(&config, group).map_err(fail)?;
+            BaseConsumer::from_config_and_context(&config, Group::default()).map_err(fail)?;
         let topics = settings.topics();
         if membership == Membership::Group {
             let names: Vec<&str> = topics.iter().map(|(topic, _)| topic.as_ref()).collect();
@@ -218,9 +159,7 @@ impl GroupConsumer {
             }
         }
         if !all.is_empty() {
-            let mut noted =
-                self.base.context().noted.lock().unwrap_or_else(PoisonError::into_inner);
-            noted.push_back(Rebalance::Assign(all));
+            self.base.context().note(Rebalance::Assign(all));
         }
     }
 
@@ -378,7 +317,7 @@ impl GroupConsumer {
 
 impl Drop for GroupConsumer {
     fn drop(&mut self) {
-        self.base.context().closing.store(true, Ordering::Release);
+        self.base.context().close();
         // A rebalance that was noted but not answered would keep the consumer from closing.
         let _ = self.base.unassign();
     }

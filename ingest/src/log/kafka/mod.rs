@@ -21,6 +21,7 @@ use crate::log::{MAX_EVENT_BYTES, TOPIC_PREFIX, Topics};
 
 mod brokers;
 mod consumer;
+mod group;
 mod log;
 mod reader;
 
