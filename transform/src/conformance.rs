@@ -50,7 +50,7 @@ pub(crate) fn rows_of(system: &'static dyn System, route: Option<&str>, body: &[
     Flattener::default().flatten(vec![RawBatch { partition, system, range, events }])
 }
 
-fn ndjson(flat: &FlatBatch) -> String {
+pub(crate) fn ndjson(flat: &FlatBatch) -> String {
     let mut out = String::new();
     for table in &flat.tables {
         let mut writer = arrow::json::LineDelimitedWriter::new(Vec::new());
@@ -186,4 +186,20 @@ fn a_repeat_makes_one_row_and_a_replay_makes_its_row_again() {
     assert_eq!((counts.written, counts.repeated), (1, 2));
     let replay = flattener.flatten(vec![batch(0, 2)]).counts;
     assert_eq!((replay.written, replay.repeated), (1, 2));
+}
+
+/// A body of the size that the door lets in must not take minutes, however it is made.
+#[test]
+fn a_hostile_event_takes_bounded_time() {
+    let members = |n: usize| (0..n).map(|i| format!("\"k{i}\":{i}")).collect::<Vec<_>>().join(",");
+    let many = members(100_000);
+    let custom: Vec<String> = (0..20_000).map(|i| format!("{{\"name\":\"cf_{i}\",\"label\":\"l\",\"column\":\"c{i}\",\"type\":\"text\",\"value\":\"v\"}}")).collect();
+    let body = format!(
+        "{{\"event\":\"onDealUpdate\",\"timestamp\":1593023469,{many},\"data\":{{\"deal\":{{\"id\":1,\"custom_fields\":[{}],{many}}},\"changes\":{{\"model_changes\":{{{many}}}}}}}}}",
+        custom.join(",")
+    );
+    let begun = std::time::Instant::now();
+    let flat = rows_of(systems::by_name("freshsales").unwrap(), None, body.as_bytes());
+    assert_eq!(flat.counts.written, 1);
+    assert!(begun.elapsed().as_secs() < 20, "took {:?}", begun.elapsed());
 }

@@ -16,6 +16,8 @@ pub mod error;
 pub mod event;
 pub mod flatten;
 pub mod json;
+#[cfg(test)]
+mod nothing_lost;
 pub mod offsets;
 pub mod repeats;
 pub mod rows;

@@ -89,13 +89,18 @@ pub fn place_of(at: &LogPartition, offset: i64) -> u64 {
 
 /// A 128-bit hash of what was sent, as 32 hex digits: the event key of vendors that send no id.
 pub fn content_key(parts: &[&str]) -> String {
+    format!("{:032x}", hash_of(parts.iter().map(|part| part.as_bytes())))
+}
+
+/// A 128-bit hash of parts, each apart from the next.
+pub fn hash_of<'p>(parts: impl Iterator<Item = &'p [u8]>) -> u128 {
     let mut hash = Xxh3::new();
     for part in parts {
         // The length keeps ("ab","c") and ("a","bc") apart.
         hash.update(&(part.len() as u64).to_le_bytes());
-        hash.update(part.as_bytes());
+        hash.update(part);
     }
-    format!("{:032x}", hash.digest128())
+    hash.digest128()
 }
 
 /// The event key of bytes that cannot be read.

@@ -1,16 +1,28 @@
 //! The `extra` of a row: one JSON object with every value that has no column, as the vendor wrote it.
 
+use hashbrown::HashSet;
+use xxhash_rust::xxh3::xxh3_64;
+
 /// A JSON object written member by member.
 #[derive(Debug, Default)]
 pub struct Extra {
     text: String,
+    /// Hashes of the keys in `text`: a hostile event has a million of them.
+    keys: HashSet<u64>,
 }
 
 impl Extra {
     /// Adds a member whose value is JSON text already.
     pub fn raw(&mut self, key: &str, json: &str) {
         self.text.push(if self.text.is_empty() { '{' } else { ',' });
-        push_json_string(&mut self.text, key);
+        // A reader would keep only one of two equal keys: another is told apart by a number.
+        if self.keys.insert(xxh3_64(key.as_bytes())) {
+            push_json_string(&mut self.text, key);
+        } else {
+            let unique = format!("{key}#{}", self.keys.len() + 1);
+            self.keys.insert(xxh3_64(unique.as_bytes()));
+            push_json_string(&mut self.text, &unique);
+        }
         self.text.push(':');
         self.text.push_str(json);
     }
@@ -30,6 +42,7 @@ impl Extra {
         self.text.push('}');
         let result = f(Some(&self.text));
         self.text.clear();
+        self.keys.clear();
         result
     }
 }

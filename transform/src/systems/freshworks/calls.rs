@@ -82,7 +82,7 @@ fn call_row(envelope: &Envelope<'_>, call: Value<'_>, actor: &Actor<'_>, row: &m
             (_, Some(column)) => {
                 row.put(column, key, value);
             }
-            ("direction", _) => lower_case(row, "direction", key, value),
+            ("direction", _) => direction(row, key, value),
             ("bill_duration", _) => seconds(row, "bill_duration_seconds", key, value, call),
             ("participants", _) => participants(row, value),
             ("recording", _) => recording(row, value),
@@ -95,15 +95,14 @@ fn call_row(envelope: &Envelope<'_>, call: Value<'_>, actor: &Actor<'_>, row: &m
     envelope.keep_rest(row, &["call", "actor", "changes"]);
 }
 
-/// Case tells nothing in what the vendor spells both `incoming` and `Incoming`.
-fn lower_case(row: &mut RowWriter<'_>, column: &str, key: &str, value: Value<'_>) {
-    match value.as_str() {
-        Some(text) => {
-            row.text(column, &text.to_ascii_lowercase());
-        }
-        None if value.is_null() => {}
-        None => row.extra(key, value),
-    }
+/// `incoming` or `outgoing`, which some products write with a capital; any other word stays as it is.
+pub(super) fn direction(row: &mut RowWriter<'_>, key: &str, value: Value<'_>) {
+    let known = ["incoming", "outgoing"];
+    let text = value.as_str().unwrap_or_default();
+    match known.iter().find(|direction| direction.eq_ignore_ascii_case(text)) {
+        Some(direction) => row.text("direction", direction),
+        None => row.put("direction", key, value),
+    };
 }
 
 /// Seconds in one of the units a `…_unit` may name; seconds where it names none.
@@ -175,9 +174,10 @@ fn leg_row(leg: Value<'_>, call_id: &str, row: &mut RowWriter<'_>) {
     }
 }
 
-/// The vendor's `usd` is ISO 4217 in lower case.
+/// The vendor's `usd` is ISO 4217 in lower case; what is no currency's code is kept as it is.
 fn currency(row: &mut RowWriter<'_>, key: &str, value: Value<'_>) {
-    match value.as_str() {
+    let code = |text: &&str| text.len() == 3 && text.bytes().all(|b| b.is_ascii_alphabetic());
+    match value.as_str().filter(code) {
         Some(text) => {
             row.text("currency", &text.to_ascii_uppercase());
         }

@@ -4,6 +4,8 @@
 //! inside the record in 2018. A change is a pair, one new value in an array of one, or lists of what
 //! was `added` and `removed`; custom fields are nested one level deeper.
 
+use hashbrown::HashMap;
+
 use super::{Envelope, actor::Actor};
 use crate::columns::{DECIMAL_PRECISION, DECIMAL_SCALE};
 use crate::flatten::Output;
@@ -22,7 +24,13 @@ struct Context<'a, 't> {
     record_id: &'a str,
     record: Value<'t>,
     actor: &'a Actor<'t>,
+    /// Labels by field, made when the changes are so many that looking each up would take ever so
+    /// long.
+    labels: Option<HashMap<&'t str, &'t str>>,
 }
+
+/// Up to this many changes, a label is looked up by reading the record.
+const FEW: usize = 64;
 
 /// Writes the changes of an event, those inside its record among them.
 pub(super) fn write<'t>(
@@ -33,8 +41,11 @@ pub(super) fn write<'t>(
     actor: &Actor<'t>,
     out: &mut Output<'_>,
 ) {
-    let context = Context { record_type, record_id, record, actor };
     let places = [envelope.data.get_some("changes"), record.get_some("changes")];
+    let groups = places.iter().flatten().flat_map(|changes| changes.members());
+    let many = groups.map(|(_, group)| 1 + group.members().count()).sum::<usize>() > FEW;
+    let labels = many.then(|| labels(record));
+    let context = Context { record_type, record_id, record, actor, labels };
     for changes in places.into_iter().flatten() {
         let grouped = GROUPS.iter().any(|(key, _)| changes.get(key).is_some());
         if !grouped {
@@ -73,7 +84,7 @@ fn change(
     row.text("record_type", context.record_type)
         .text("record_id", context.record_id)
         .text("field", field)
-        .some_text("label", label(context.record, field))
+        .some_text("label", context.label(field))
         .text("origin", origin)
         .some_text("actor_id", context.actor.id)
         .some_text("actor_name", context.actor.name)
@@ -135,12 +146,26 @@ fn same(old: Value<'_>, new: Value<'_>) -> bool {
     }
 }
 
-/// The product's label of a field, where the record tells it.
-fn label<'t>(record: Value<'t>, field: &str) -> Option<&'t str> {
-    if let Some(labeled) = record.get(field) {
-        return labeled.get("label")?.as_str();
+impl<'t> Context<'_, 't> {
+    /// The product's label of a field, where the record tells it.
+    fn label(&self, field: &str) -> Option<&'t str> {
+        if let Some(labels) = &self.labels {
+            return labels.get(field).copied();
+        }
+        if let Some(labeled) = self.record.get(field) {
+            return labeled.get("label")?.as_str();
+        }
+        custom_labels(self.record).find(|(name, _)| *name == field).map(|(_, label)| label)
     }
-    let custom = record.get("custom_fields")?;
-    let named = |item: &Value<'t>| item.get("name").and_then(|name| name.as_str()) == Some(field);
-    custom.items().find(named)?.get("label")?.as_str()
+}
+
+fn custom_labels<'t>(record: Value<'t>) -> impl Iterator<Item = (&'t str, &'t str)> {
+    let custom = record.get("custom_fields").into_iter().flat_map(Value::items);
+    custom.filter_map(|item| Some((item.get("name")?.as_str()?, item.get("label")?.as_str()?)))
+}
+
+fn labels<'t>(record: Value<'t>) -> HashMap<&'t str, &'t str> {
+    let own =
+        record.members().filter_map(|(key, value)| Some((key, value.get("label")?.as_str()?)));
+    custom_labels(record).chain(own).collect()
 }

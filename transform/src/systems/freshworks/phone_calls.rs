@@ -3,7 +3,7 @@
 //!
 //! `call_cost` comes without a currency; the account's configured one is applied by the reports.
 
-use super::{Envelope, actor::Actor, changes, last_first};
+use super::{Envelope, actor::Actor, calls::direction, changes, last_first};
 use crate::error::Rejection;
 use crate::flatten::Output;
 use crate::json::Value;
@@ -54,10 +54,7 @@ fn row(envelope: &Envelope<'_>, call: Value<'_>, actor: &Actor<'_>, row: &mut Ro
             (_, Some(column)) => {
                 row.put(column, key, value);
             }
-            ("call_direction", _) if value.as_str().is_some() => {
-                let direction = value.as_str().unwrap_or_default().to_ascii_lowercase();
-                row.text("direction", &direction);
-            }
+            ("call_direction", _) => direction(row, key, value),
             _ if value.is_null() => {}
             _ => row.extra(key, value),
         }
