@@ -13,6 +13,7 @@ mod exports;
 mod harness;
 mod imports;
 mod log_contract;
+mod log_kafka;
 mod peers;
 mod pipeline_embedded;
 mod pipeline_kafka;

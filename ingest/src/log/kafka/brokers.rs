@@ -9,11 +9,17 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use tokio::task::AbortHandle;
+
 use super::{ENVELOPE_BYTES, KafkaSettings};
 use crate::error::LogError;
 
 /// How long a question to the brokers may take.
 pub(super) const ASK: Duration = Duration::from_secs(5);
+/// How long starting waits for the topics.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Between two attempts to make them.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Sends librdkafka's log to ours. A broker that is away is a warning: it is waited for.
 #[derive(Clone)]
@@ -41,16 +47,8 @@ pub(super) fn broker_error(brokers: &str, error: KafkaError) -> LogError {
     LogError::Broker { brokers: brokers.to_owned(), source: Arc::new(error) }
 }
 
-/// What the cluster said to a request for our topics.
-pub(super) enum Topics {
-    /// All are there.
-    Ready,
-    /// We may not make them: somebody else has to, or has.
-    NotOurs,
-}
-
 /// Makes the topics that are missing. One attempt.
-pub(super) async fn create_topics(settings: &KafkaSettings) -> Result<Topics, LogError> {
+async fn create_topics(settings: &KafkaSettings) -> Result<(), LogError> {
     let fail = |error| broker_error(&settings.brokers, error);
     let admin: AdminClient<Tell> =
         AdminClient::from_config_and_context(&settings.client()?, Tell).map_err(fail)?;
@@ -74,20 +72,26 @@ pub(super) async fn create_topics(settings: &KafkaSettings) -> Result<Topics, Lo
                 | RDKafkaErrorCode::PolicyViolation,
             )) => {
                 tracing::warn!(topic, "may not make the topic; it has to be there already");
-                return Ok(Topics::NotOurs);
             }
             Err((_, code)) => return Err(fail(KafkaError::AdminOp(code))),
         }
     }
-    Ok(Topics::Ready)
+    Ok(())
 }
 
-/// Keeps trying to make the topics until the brokers have answered: they may start after us.
-pub(super) async fn create_topics_when_there(settings: KafkaSettings) {
-    let mut pause = Duration::from_millis(250);
+/// Makes missing topics, waiting a moment for the brokers. Where they are not there yet this goes on
+/// in the background: they may start after us.
+pub(super) async fn make_topics(settings: KafkaSettings) -> AbortHandle {
+    let mut making = tokio::spawn(make_topics_when_there(settings));
+    if tokio::time::timeout(PATIENCE, &mut making).await.is_err() {
+        tracing::warn!("no answer from kafka yet; it is waited for");
+    }
+    making.abort_handle()
+}
+
+async fn make_topics_when_there(settings: KafkaSettings) {
     while let Err(error) = create_topics(&settings).await {
         tracing::debug!(%error, "the topics cannot be made yet");
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_secs(5));
+        tokio::time::sleep(PAUSE).await;
     }
 }

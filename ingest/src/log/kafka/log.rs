@@ -14,7 +14,7 @@ use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer};
 use ringlake_transform::LogPartition;
 use tokio::task::AbortHandle;
 
-use super::brokers::{ASK, Tell, broker_error, create_topics, create_topics_when_there};
+use super::brokers::{ASK, Tell, broker_error, make_topics};
 use super::{KafkaSettings, Membership, RECEIVED_AT, ROUTE};
 use crate::error::LogError;
 use crate::log::{Log, LogStatus, NewRecord, PartitionStatus, Topics};
@@ -45,20 +45,14 @@ impl KafkaLog {
             FutureProducer::from_config_and_context(&settings.producer()?, Tell).map_err(fail)?;
         let asker = settings.consumer(Membership::Group)?;
         let asker = BaseConsumer::from_config_and_context(&asker, Tell).map_err(fail)?;
-        let making_topics = match create_topics(&settings).await {
-            Ok(_) => tokio::spawn(std::future::ready(())),
-            Err(error) => {
-                tracing::warn!(%error, "no kafka yet; senders get 503 until it is there");
-                tokio::spawn(create_topics_when_there(settings.clone()))
-            }
-        };
+        let making_topics = make_topics(settings.clone()).await;
         Ok(Self {
             topics: settings.topics(),
             settings,
             producer,
             asker: Arc::new(asker),
             ready: Mutex::new(None),
-            making_topics: making_topics.abort_handle(),
+            making_topics,
         })
     }
 
@@ -164,6 +158,8 @@ impl Drop for KafkaLog {
 
 /// Watermarks of every partition, and what the group has committed.
 fn status(asker: &BaseConsumer<Tell>, topics: &Topics) -> Result<LogStatus, KafkaError> {
+    // Nobody else polls it, and what librdkafka has to tell would pile up.
+    while asker.poll(Duration::ZERO).is_some() {}
     let mut list = TopicPartitionList::new();
     for (topic, _) in topics.iter() {
         for partition in partitions(asker, topic)? {

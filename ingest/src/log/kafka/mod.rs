@@ -115,6 +115,8 @@ impl KafkaSettings {
         }
         let mut config = ClientConfig::new();
         config.set("client.id", "ringlake");
+        // A broker that is back is used again within this time.
+        config.set("reconnect.backoff.max.ms", "2000");
         for (name, value) in &self.options {
             config.set(name, value);
         }
@@ -143,8 +145,8 @@ impl KafkaSettings {
         default(&mut config, "fetch.queue.backoff.ms", "5");
         default(&mut config, "queued.max.messages.kbytes", "32768");
         default(&mut config, "check.crcs", "true");
-        // New partitions and topics are seen within this time.
-        default(&mut config, "topic.metadata.refresh.interval.ms", "30000");
+        // Topics and partitions that are made later are seen within this time.
+        default(&mut config, "topic.metadata.refresh.interval.ms", "5000");
         config.set("partition.assignment.strategy", "range,roundrobin");
         config.set("enable.auto.commit", "false");
         config.set("enable.auto.offset.store", "false");

@@ -11,8 +11,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ringlake_transform::Positions;
 use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 
-use super::brokers::{create_topics, create_topics_when_there};
+use super::brokers::make_topics;
 use super::consumer::GroupConsumer;
 use super::{KafkaSettings, Membership};
 use crate::error::LogError;
@@ -23,6 +24,7 @@ type Job = Box<dyn FnOnce(&mut GroupConsumer) + Send>;
 /// Reads the topics of all systems. Dropping it leaves the group.
 pub struct KafkaReader {
     jobs: Sender<Job>,
+    making_topics: AbortHandle,
 }
 
 impl KafkaReader {
@@ -31,9 +33,7 @@ impl KafkaReader {
         settings: KafkaSettings,
         membership: Membership,
     ) -> Result<Self, LogError> {
-        if create_topics(&settings).await.is_err() {
-            tokio::spawn(create_topics_when_there(settings.clone()));
-        }
+        let making_topics = make_topics(settings.clone()).await;
         let mut consumer = GroupConsumer::new(&settings, membership)?;
         let (jobs, waiting) = channel::<Job>();
         let run = move || {
@@ -45,7 +45,7 @@ impl KafkaReader {
             .name("ringlake-kafka".into())
             .spawn(run)
             .map_err(|error| LogError::storage("a thread", error))?;
-        Ok(Self { jobs })
+        Ok(Self { jobs, making_topics })
     }
 
     /// Runs `f` on the consumer's thread.
@@ -76,5 +76,11 @@ impl LogReader for KafkaReader {
     async fn release(&mut self, positions: &Positions) -> Result<(), LogError> {
         let positions = positions.clone();
         self.call(move |consumer| consumer.release(&positions)).await
+    }
+}
+
+impl Drop for KafkaReader {
+    fn drop(&mut self) {
+        self.making_topics.abort();
     }
 }
