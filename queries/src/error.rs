@@ -100,10 +100,10 @@ impl QueryError {
                 Some("--since is the first moment counted, --until the first one not".to_owned())
             }
             Self::Timeout(_) => {
-                Some("narrow the question with --since and --until, or raise the limit with --timeout".to_owned())
+                Some("narrow the question with --since and --until, or raise the limit".to_owned())
             }
             Self::Memory { .. } => {
-                Some("narrow the question, or raise the limit with --memory".to_owned())
+                Some("narrow the question, or raise the setting memory_limit".to_owned())
             }
             Self::VersionGone { .. } => {
                 Some("old versions were vacuumed while a reader still held them; ask again".to_owned())

@@ -21,7 +21,7 @@ mod tables;
 mod views;
 
 #[cfg(test)]
-mod testing;
+mod tests;
 
 pub use answer::Answer;
 pub use engine::{Engine, EngineSettings};

@@ -63,9 +63,16 @@ pub fn not_read_only(plan: &LogicalPlan) -> QueryError {
 
 /// A failure while running: out of memory, or something else.
 pub fn failed(error: DataFusionError, limit: usize) -> QueryError {
-    match error.find_root() {
-        DataFusionError::ResourcesExhausted(_) => QueryError::Memory { limit, source: error },
-        _ => QueryError::Failed(error),
+    let is_exhausted = match error.find_root() {
+        DataFusionError::ResourcesExhausted(_) => true,
+        // The disk for spilling is full; this comes as an I/O error without a type of its own.
+        DataFusionError::ArrowError(inner, _) => inner.to_string().contains("during the spilling"),
+        _ => false,
+    };
+    if is_exhausted {
+        QueryError::Memory { limit, source: error }
+    } else {
+        QueryError::Failed(error)
     }
 }
 

@@ -113,8 +113,13 @@ async fn load(
     name: &str,
     version: Option<u64>,
 ) -> Result<Option<DeltaTable>, QueryError> {
+    let url = table_url(root, name)
+        .map_err(|source| QueryError::Table { table: name.to_owned(), source: Box::new(source) })?;
+    // A folder that is not there is no fault; the table format's own reader takes it for one.
+    if version.is_none() && url.to_file_path().is_ok_and(|folder| !folder.exists()) {
+        return Ok(None);
+    }
     let open = async {
-        let url = table_url(root, name)?;
         let mut builder = DeltaTableBuilder::from_url(url)?;
         if let Some(version) = version {
             builder = builder.with_version(version);

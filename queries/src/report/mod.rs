@@ -13,10 +13,6 @@ mod kinds;
 pub mod period;
 mod render;
 mod request;
-#[cfg(test)]
-mod tests_calls;
-#[cfg(test)]
-mod tests_deals;
 
 use crate::answer::Answer;
 use crate::engine::Engine;

@@ -43,7 +43,7 @@ stated AS (
         coalesce(bool_or(phase IN ('dial-in', 'dial-out', 'answer', 'hangup')), false) AS has_phases,
         min(event_time) FILTER (WHERE phase IN ('dial-in', 'dial-out')) AS dial_time,
         min(event_time) FILTER (WHERE phase = 'answer') AS answer_time,
-        max(event_time) FILTER (WHERE phase = 'hangup') AS hangup_time,
+        min(event_time) FILTER (WHERE phase = 'hangup') AS hangup_time,
         min(event_time) AS first_event_time,
         max(event_time) AS last_event_time
     FROM states

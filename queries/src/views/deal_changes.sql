@@ -10,7 +10,12 @@ WITH pairs AS (
         coalesce(changed_at, event_time) AS changed_at,
         -- An update that tells the amount in base currency is summed by that one.
         bool_or(field = 'base_currency_amount')
-            OVER (PARTITION BY topic, "partition", "offset") AS has_base_amount
+            OVER (PARTITION BY topic, "partition", "offset") AS has_base_amount,
+        -- An event that came again, by a retry or by an import of what is there, counts once.
+        rank() OVER (
+            PARTITION BY system, account_id, event_key
+            ORDER BY received_at, topic, "partition", "offset"
+        ) AS coming
     FROM field_changes
     WHERE record_type = 'deal'
 ),
@@ -20,7 +25,7 @@ changed AS (
         -- The difference of two ids means nothing.
         CASE WHEN field NOT LIKE '%\_id' THEN exact_number(new) - exact_number(old) END AS delta
     FROM pairs
-    WHERE NOT same_value(old, new)
+    WHERE coming = 1 AND NOT same_value(old, new)
 )
 SELECT
     changed.system,

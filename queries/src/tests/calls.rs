@@ -1,7 +1,7 @@
 //! The reports about calls on a small set whose numbers were computed by hand.
 
+use super::{Tables, lines, report_csv, sql_csv};
 use crate::Engine;
-use crate::testing::{Tables, lines, report_csv, sql_csv};
 
 /// Eight calls.
 ///

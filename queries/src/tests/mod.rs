@@ -1,5 +1,14 @@
 //! Tables for tests, written as JSON lines: a row names only what matters to it.
 
+mod calls;
+mod deals;
+mod delta;
+mod errors;
+mod exports;
+mod formats;
+mod scale;
+mod systems;
+
 use std::collections::BTreeMap;
 use std::io::Cursor;
 

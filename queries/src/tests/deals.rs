@@ -1,7 +1,7 @@
 //! `deal-changes` on a small set whose numbers were computed by hand.
 
+use super::{Tables, lines, report_csv};
 use crate::Engine;
-use crate::testing::{Tables, lines, report_csv};
 
 /// Two deals, five events. Stage 2 is called `Lost` and counts as won; stage 3 counts as lost.
 ///
@@ -11,7 +11,7 @@ use crate::testing::{Tables, lines, report_csv};
 /// | 2 | 03-02 10:00 | 100 | stage 1 → 2, amount 1000 → 1500, base 1000 → 1650.25, bookkeeping |
 /// | 3 | 03-28 23:30 | 100 | stage 2 → 1, name; `created_at` unchanged |
 /// | 4 | 03-29 10:00 | 200 | stage 1 → 3, amount "200.0" → 200 is no change; worth 200, no base amount |
-/// | 5 | 03-29 11:00 | 200 | amount 200 → 180.5 without base amount; owner 7 → 8 |
+/// | 5 | 03-29 11:00 | 200 | amount 200 → 180.5 without base amount; owner 7 → 8; imported again |
 fn deals() -> Engine {
     let mut tables = Tables::default().with(
         "deals",
@@ -35,9 +35,10 @@ fn deals() -> Engine {
         {"system":"freshsales","record_type":"deal","record_id":"100","field":"created_at","old_value":"x","new_value":"x","event_time":"2026-03-28T23:30:00Z","offset":2}
         {"system":"freshsales","record_type":"deal","record_id":"200","field":"deal_stage_id","old_value":"1","new_value":"3","event_time":"2026-03-29T10:00:00Z","offset":3}
         {"system":"freshsales","record_type":"deal","record_id":"200","field":"amount","old_value":"200.0","new_value":"200","event_time":"2026-03-29T10:00:00Z","offset":3}
-        {"system":"freshsales","record_type":"deal","record_id":"200","field":"amount","old_value":"200","new_value":"180.5","event_time":"2026-03-29T11:00:00Z","offset":4}
-        {"system":"freshsales","record_type":"deal","record_id":"200","field":"owner_id","old_value":"7","new_value":"8","event_time":"2026-03-29T11:00:00Z","offset":4}
+        {"system":"freshsales","record_type":"deal","record_id":"200","field":"amount","old_value":"200","new_value":"180.5","event_time":"2026-03-29T11:00:00Z","offset":4,"event_key":"4"}
+        {"system":"freshsales","record_type":"deal","record_id":"200","field":"owner_id","old_value":"7","new_value":"8","event_time":"2026-03-29T11:00:00Z","offset":4,"event_key":"4"}
         {"system":"freshsales","record_type":"contact","record_id":"200","field":"name","old_value":"A","new_value":"B","event_time":"2026-03-29T11:00:00Z","offset":9}
+        {"system":"freshsales","record_type":"deal","record_id":"200","field":"amount","old_value":"200","new_value":"180.5","event_time":"2026-03-29T11:00:00Z","received_at":"2026-04-01T00:00:00Z","topic":"import:1","event_key":"4"}
         "#,
     );
     tables.engine()
