@@ -27,10 +27,9 @@ fn leaves_of_text(text: &str, out: &mut HashSet<Leaf>) {
     if let Ok(number) = text.parse::<f64>() {
         out.insert(Leaf::Number(number.to_bits()));
     }
-    if text.starts_with(['{', '[', '"']) {
-        if let Ok(inner) = serde_json::from_str::<Value>(text) {
-            leaves(&inner, out);
-        }
+    let inner = serde_json::from_str::<Value>(text).ok();
+    if let Some(inner) = inner.filter(|_| text.starts_with(['{', '[', '"'])) {
+        leaves(&inner, out);
     }
 }
 

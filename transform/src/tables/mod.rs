@@ -32,7 +32,9 @@ pub use dead_letters::DEAD_LETTERS;
 pub use field_changes::FIELD_CHANGES;
 pub use field_labels::FIELD_LABELS;
 pub use progress::PROGRESS;
-pub use records::{APPOINTMENTS, CONTACTS, CUSTOM_MODULE_RECORDS, DEALS, SALES_ACCOUNTS, TASKS};
+pub use records::{
+    APPOINTMENTS, CONTACTS, CUSTOM_MODULE_RECORDS, DEALS, LEADS, SALES_ACCOUNTS, TASKS,
+};
 
 /// The partition column: the UTC month of `event_time`, as `2026-03`.
 pub const EVENT_MONTH: &str = "event_month";
@@ -80,6 +82,7 @@ pub const TABLES: &[&TableSpec] = &[
     &CHANNEL_EVENTS,
     &AGENT_EVENTS,
     &CONTACTS,
+    &LEADS,
     &DEALS,
     &SALES_ACCOUNTS,
     &CUSTOM_MODULE_RECORDS,

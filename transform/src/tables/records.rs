@@ -1,5 +1,5 @@
-//! The tables of CRM records: `contacts`, `deals`, `sales_accounts`, `custom_module_records`,
-//! `appointments` and `tasks`; a row is one reported state of one record.
+//! The tables of CRM records: `contacts`, `leads`, `deals`, `sales_accounts`,
+//! `custom_module_records`, `appointments` and `tasks`; a row is one reported state of one record.
 //!
 //! Columns keep the vendor's names. Declared here are those of the vendor's own samples
 //! (developers.freshworks.com, Freshsales product events), typed by their declared type; an account's
@@ -304,6 +304,36 @@ pub const TASKS: TableSpec = record_table(
         Column::new("title", Kind::Text),
         Column::new("updated_at", Kind::Time),
         Column::new("updater_id", Kind::Int),
+        Column::new("record_domain", Kind::Text),
+        Column::new("record_region", Kind::Text),
+        Column::new("actor_id", Kind::Text),
+        Column::new("actor_name", Kind::Text),
+        Column::new("owner_name", Kind::Text),
+        Column::new("associations", Kind::Json),
+    ],
+);
+
+/// Leads are of accounts from before leads and contacts became one.
+pub const LEADS: TableSpec = record_table(
+    "leads",
+    "one reported state of one lead",
+    &[
+        Column::new("id", Kind::Int),
+        Column::new("first_name", Kind::Text),
+        Column::new("last_name", Kind::Text),
+        Column::new("name", Kind::Text),
+        Column::new("job_title", Kind::Text),
+        Column::new("emails", Kind::Json),
+        Column::new("work_number", Kind::Text),
+        Column::new("mobile_number", Kind::Text),
+        Column::new("lead_stage_id", Kind::Int),
+        Column::new("lead_quality", Kind::Text),
+        Column::new("owner_id", Kind::Int),
+        Column::new("creator_id", Kind::Int),
+        Column::new("updater_id", Kind::Int),
+        Column::new("is_deleted", Kind::Bool),
+        Column::new("created_at", Kind::Time),
+        Column::new("updated_at", Kind::Time),
         Column::new("record_domain", Kind::Text),
         Column::new("record_region", Kind::Text),
         Column::new("actor_id", Kind::Text),

@@ -22,7 +22,9 @@ use crate::flatten::{Head, Output};
 use crate::json::{ParseError, Tape, Value, split_events};
 use crate::repeats::content_key;
 use crate::rows::RowWriter;
-use crate::tables::{APPOINTMENTS, CONTACTS, CUSTOM_MODULE_RECORDS, DEALS, SALES_ACCOUNTS, TASKS};
+use crate::tables::{
+    APPOINTMENTS, CONTACTS, CUSTOM_MODULE_RECORDS, DEALS, LEADS, SALES_ACCOUNTS, TASKS,
+};
 use crate::values;
 
 use records::RecordType;
@@ -41,6 +43,7 @@ const SUBJECTS: &[(&str, Subject)] = &[
     ("onPhoneCall", Subject::PhoneCall),
     ("onAgent", Subject::Agent),
     ("onContact", Subject::Record(RecordType::new("contact", &CONTACTS, &["contact"]))),
+    ("onLead", Subject::Record(RecordType::new("lead", &LEADS, &["lead"]))),
     ("onDeal", Subject::Record(RecordType::new("deal", &DEALS, &["deal"]))),
     (
         "onSalesAccount",
