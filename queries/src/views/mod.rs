@@ -43,6 +43,11 @@ pub const VIEWS: &[View] = &[
         sql: include_str!("contacts_current.sql"),
     },
     View {
+        name: "leads_current",
+        row_is: "the newest state of one lead",
+        sql: include_str!("leads_current.sql"),
+    },
+    View {
         name: "deals_current",
         row_is: "the newest state of one deal",
         sql: include_str!("deals_current.sql"),
