@@ -6,6 +6,8 @@ use crate::console::Console;
 pub struct App {
     pub loaded: Loaded,
     pub console: Console,
+    /// Whether the data folder was named by a flag.
+    pub data_was_given: bool,
 }
 
 impl App {

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::app::App;
-use crate::commands::{check, simulate};
+use crate::commands::{
+    check, dead_letters, demo, ingest, query, report, serve, simulate, tokens, write,
+};
 use crate::config::{self, Flags};
 use crate::console::Console;
 use crate::error::Error;
@@ -46,28 +48,43 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(serve::Args),
+    Ingest(ingest::Args),
+    Write(write::Args),
+    Tokens(tokens::Args),
+    Query(query::Args),
+    Report(report::Args),
+    DeadLetters(dead_letters::Args),
     Check(check::Args),
     Simulate(simulate::Args),
+    Demo(demo::Args),
 }
 
 impl Command {
     /// Whether it runs until it is stopped.
     fn is_service(&self) -> bool {
-        false
+        matches!(self, Self::Serve(_) | Self::Ingest(_) | Self::Write(_))
     }
 
     /// The flags that are settings.
     fn flags(&self) -> Flags {
-        Flags::default()
+        let (listen, kafka) = match self {
+            Self::Serve(args) => (args.listen, args.kafka.clone()),
+            Self::Ingest(args) => (args.listen, args.kafka.clone()),
+            Self::Write(args) => (None, args.kafka.clone()),
+            _ => (None, None),
+        };
+        Flags { listen, kafka, ..Flags::default() }
     }
 }
 
 pub fn run(cli: Cli) -> Result<(), Error> {
     let Cli { global, command } = cli;
     logging::start(global.log.as_deref(), command.is_service())?;
+    let data_was_given = global.data.is_some();
     let flags = Flags { data: global.data, ..command.flags() };
     let loaded = config::load(global.config.as_deref(), std::env::vars(), flags)?;
-    let app = App { loaded, console: Console::new(global.quiet) };
+    let app = App { loaded, console: Console::new(global.quiet), data_was_given };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::Output)?;
     let done = runtime.block_on(dispatch(command, &app));
@@ -78,6 +95,14 @@ pub fn run(cli: Cli) -> Result<(), Error> {
 
 async fn dispatch(command: Command, app: &App) -> Result<(), Error> {
     match command {
+        Command::Serve(args) => serve::run(args, app).await,
+        Command::Ingest(args) => ingest::run(args, app).await,
+        Command::Write(args) => write::run(args, app).await,
+        Command::Tokens(args) => tokens::run(args, app).await,
+        Command::Query(args) => query::run(args, app).await,
+        Command::Report(args) => report::run(args, app).await,
+        Command::DeadLetters(args) => dead_letters::run(args, app).await,
+        Command::Demo(args) => demo::run(args, app).await,
         Command::Check(args) => check::run(args, app).await,
         Command::Simulate(args) => simulate::run(args, app).await,
     }

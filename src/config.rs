@@ -16,6 +16,7 @@ mod exports;
 mod layers;
 mod units;
 
+pub use environment::TOKEN as TOKEN_VARIABLE;
 pub use exports::Export;
 pub use units::{ByteSize, Span};
 
@@ -41,6 +42,7 @@ pub struct Config {
     #[serde(deserialize_with = "from_text")]
     pub time_zone: chrono_tz::Tz,
     pub memory_limit: ByteSize,
+    pub query_timeout: Span,
     pub log: Log,
     pub flush: Flush,
     pub limits: Limits,
@@ -54,6 +56,7 @@ pub struct Config {
 #[serde(deny_unknown_fields)]
 pub struct Log {
     pub kind: LogKind,
+    pub keep: Span,
     pub kafka: Kafka,
 }
 
@@ -86,6 +89,7 @@ pub struct Flush {
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     pub max_body: ByteSize,
+    pub max_event: ByteSize,
     pub rate: u32,
 }
 

@@ -22,8 +22,17 @@ impl Console {
         io::stdout().is_terminal()
     }
 
+    /// The columns of the terminal that reads stdout, if one does.
+    pub fn width(self) -> Option<u16> {
+        let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+        if !self.stdout_is_terminal() {
+            return None;
+        }
+        columns.or_else(|| comfy_table::Table::new().width())
+    }
+
     /// Where data goes; flush it before returning.
-    pub fn data(self) -> impl Write {
+    pub fn data(self) -> impl Write + Send {
         BufWriter::with_capacity(64 << 10, io::stdout())
     }
 

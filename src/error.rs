@@ -5,6 +5,9 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
 
+use ringlake_ingest::LogError;
+use ringlake_queries::QueryError;
+use ringlake_sinks::SinkError;
 use thiserror::Error;
 
 use crate::config::{LoadError, Mistake};
@@ -26,6 +29,33 @@ pub enum Error {
     Unreachable { url: String, source: Box<dyn std::error::Error + Send + Sync> },
     #[error(transparent)]
     UnknownName(#[from] ringlake_transform::UnknownName),
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    Sink(Box<SinkError>),
+    #[error(transparent)]
+    Query(Box<QueryError>),
+    /// A question that its flags got wrong.
+    #[error(transparent)]
+    Question(Box<QueryError>),
+    #[error("metrics cannot be registered")]
+    Metrics(#[from] prometheus::Error),
+    #[error("a task ended early")]
+    Task(#[from] tokio::task::JoinError),
+    #[error("stopped at once, as asked")]
+    Stopped,
+}
+
+impl From<SinkError> for Error {
+    fn from(error: SinkError) -> Self {
+        Self::Sink(Box::new(error))
+    }
+}
+
+impl From<QueryError> for Error {
+    fn from(error: QueryError) -> Self {
+        Self::Query(Box::new(error))
+    }
 }
 
 impl Error {
@@ -45,7 +75,7 @@ impl Error {
     /// 2 for wrong usage or settings, else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage { .. } | Self::Settings(_) | Self::UnknownName(_) => 2,
+            Self::Usage { .. } | Self::Settings(_) | Self::UnknownName(_) | Self::Question(_) => 2,
             _ => 1,
         }
     }
@@ -56,7 +86,7 @@ impl Error {
         while let Some(error) = cause {
             let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
             if kind == Some(io::ErrorKind::BrokenPipe) {
-                return matches!(self, Self::Output(_));
+                return matches!(self, Self::Output(_) | Self::Query(_) | Self::Question(_));
             }
             cause = error.source();
         }
@@ -70,6 +100,13 @@ impl Error {
                 Some("every setting and its default is in config/default.toml".into())
             }
             Self::Unreachable { .. } => Some("is `ringlake serve` running there?".into()),
+            Self::Log(error) => Some(error.hint()),
+            Self::Sink(error) => Some(error.hint().to_owned()),
+            Self::Query(error) | Self::Question(error) => error.hint(),
+            Self::Metrics(_) | Self::Task(_) => {
+                Some("this is a fault of ringlake; please report it with this text".into())
+            }
+            Self::Stopped => Some("nothing is lost: the log has what the tables lack".into()),
             _ => None,
         }
     }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod answers;
 mod app;
 mod cli;
 mod commands;
@@ -14,8 +15,12 @@ mod console;
 mod error;
 mod logging;
 mod names;
+mod pipeline;
 mod sender;
+mod server;
 mod simulate;
+mod stop;
+mod wiring;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

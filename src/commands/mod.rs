@@ -1,4 +1,12 @@
 //! One file a command, all of the same shape: its flags as `Args`, and `run`.
 
 pub mod check;
+pub mod dead_letters;
+pub mod demo;
+pub mod ingest;
+pub mod query;
+pub mod report;
+pub mod serve;
 pub mod simulate;
+pub mod tokens;
+pub mod write;

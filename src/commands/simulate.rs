@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use chrono::NaiveDate;
+use ringlake_transform::SYSTEMS;
 use serde::Serialize;
 
 use crate::app::App;
 use crate::error::Error;
 use crate::sender::{self, Pace, Target};
 use crate::simulate::{Event, Settings, Simulation, last_working_day};
+use crate::wiring;
 
 /// Make up a working day of calls and deals, as the vendors would send them
 #[derive(Debug, clap::Args)]
@@ -117,8 +119,16 @@ fn envelope(event: &Event) -> String {
 }
 
 /// The tokens given, over those of the data folder.
-fn tokens(args: &Args, _app: &App) -> Result<BTreeMap<String, String>, Error> {
+fn tokens(args: &Args, app: &App) -> Result<BTreeMap<String, String>, Error> {
     let mut tokens = BTreeMap::new();
+    // Only what is there: a folder without tokens is no door's.
+    if wiring::has_tokens(app.config()) {
+        let kept = wiring::tokens(app.config())?;
+        for system in SYSTEMS {
+            let token = kept.token(system.name())?;
+            tokens.extend(token.map(|token| (system.name().to_owned(), token)));
+        }
+    }
     for given in &args.tokens {
         let (system, token) = given
             .split_once('=')

@@ -11,7 +11,9 @@ use super::Mistake;
 const PREFIX: &str = "RINGLAKE_";
 const KAFKA_OPTIONS: &str = "RINGLAKE_LOG_KAFKA_OPTIONS_";
 /// Variables that are no settings: flags of the command line read them themselves.
-const NOT_SETTINGS: &[&str] = &["RINGLAKE_CONFIG", "RINGLAKE_LOG_FILTER"];
+const NOT_SETTINGS: &[&str] = &["RINGLAKE_CONFIG", "RINGLAKE_LOG_FILTER", "RINGLAKE_FAILPOINT"];
+/// A system's token, in place of the one in the data folder: `RINGLAKE_TOKEN_` and its name.
+pub const TOKEN: &str = "RINGLAKE_TOKEN_";
 
 /// What the environment says, as TOML text with one setting a line, and the variable of each line.
 pub struct Environment {
@@ -48,7 +50,7 @@ pub fn read(
                     message: format!("{value:?} is no {}", default.type_str()),
                 }),
             }
-        } else if !NOT_SETTINGS.contains(&name.as_str()) {
+        } else if !NOT_SETTINGS.contains(&name.as_str()) && !name.starts_with(TOKEN) {
             environment.unknown.push(name);
         }
     }

@@ -104,46 +104,7 @@ impl Freshsales {
     fn contact(&mut self, at: Micros, out: &mut Vec<Event>) {
         let index = self.dice.range(0, CUSTOMERS - 1);
         let (person, agent) = (customer(index), self.agent());
-        let full_name = format!("{} {}", person.first_name, person.last_name);
         let score = self.dice.range(0, 90);
-        let build = |title: Option<&str>, score: i64, updated: Micros| {
-            let values = vec![
-                ("first_name", person.first_name.into()),
-                ("last_name", person.last_name.into()),
-                ("name", full_name.clone().into()),
-                ("job_title", json!(title)),
-                ("mobile_number", person.number.clone().into()),
-                ("city", person.city.into()),
-                ("country", person.country.into()),
-                ("owner_id", agent.user_id.into()),
-                ("creator_id", agent.user_id.into()),
-                ("updater_id", agent.user_id.into()),
-                ("lead_score", score.into()),
-                ("subscription_status", 1.into()),
-                (
-                    "subscription_types",
-                    json!([{"id": "1", "value": "Non-marketing emails from our company"}]),
-                ),
-                ("open_deals_amount", amount_text(0)),
-                ("won_deals_amount", amount_text(0)),
-                ("created_at", seconds(at).into()),
-                ("updated_at", seconds(updated).into()),
-                ("last_assigned_at", seconds(at).into()),
-                ("first_assigned_at", seconds(at).into()),
-            ];
-            labeled(
-                CONTACT,
-                values,
-                json!({
-                    "id": person.id, "is_deleted": false, "do_not_disturb": false, "merged_to": 0,
-                    "status": "Active", "sales_account_ids": [company(index).1], "import_id": null,
-                    "avatar": null, "team_user_ids": [], "mcr_id": MCR_ID + index, "list_ids": [],
-                    "custom_fields": [{"name": "cf_region", "label": "Region", "column": "cf_str01",
-                        "type": "dropdown", "value": person.country, "choice_id": "190314101822239882"}],
-                    "source_additional_info": {},
-                }),
-            )
-        };
         let associations = json!({
             "owner": user(agent), "creator": user(agent), "updater": user(agent), "source": null,
             "contact_status": null, "campaign": null, "territory": null, "team_users": [], "lists": [],
@@ -154,7 +115,9 @@ impl Freshsales {
         changes.insert("job_title".to_owned(), json!([null, "Head of operations"]));
         changes.insert("lead_score".to_owned(), json!([score, score + 5]));
         touched(&mut changes, at, later);
-        let records = [build(None, score, at), build(Some("Head of operations"), score + 5, later)];
+        let new = contact_record(index, agent, at, (None, score, at));
+        let head = contact_record(index, agent, at, (Some("Head of operations"), score + 5, later));
+        let records = [new, head];
         self.pair(
             "Contact",
             "contact",
@@ -341,4 +304,47 @@ impl Freshsales {
             out.push(message("Update", later, after, Some(changes)).event());
         }
     }
+}
+
+/// A contact with this job title and score, as of `updated`.
+fn contact_record(
+    index: i64,
+    agent: &Agent,
+    created: Micros,
+    (title, score, updated): (Option<&str>, i64, Micros),
+) -> Value {
+    let person = customer(index);
+    let values = vec![
+        ("first_name", person.first_name.into()),
+        ("last_name", person.last_name.into()),
+        ("name", format!("{} {}", person.first_name, person.last_name).into()),
+        ("job_title", json!(title)),
+        ("mobile_number", person.number.into()),
+        ("city", person.city.into()),
+        ("country", person.country.into()),
+        ("owner_id", agent.user_id.into()),
+        ("creator_id", agent.user_id.into()),
+        ("updater_id", agent.user_id.into()),
+        ("lead_score", score.into()),
+        ("subscription_status", 1.into()),
+        (
+            "subscription_types",
+            json!([{"id": "1", "value": "Non-marketing emails from our company"}]),
+        ),
+        ("open_deals_amount", amount_text(0)),
+        ("won_deals_amount", amount_text(0)),
+        ("created_at", seconds(created).into()),
+        ("updated_at", seconds(updated).into()),
+        ("last_assigned_at", seconds(created).into()),
+        ("first_assigned_at", seconds(created).into()),
+    ];
+    let plain = json!({
+        "id": person.id, "is_deleted": false, "do_not_disturb": false, "merged_to": 0,
+        "status": "Active", "sales_account_ids": [company(index).1], "import_id": null,
+        "avatar": null, "team_user_ids": [], "mcr_id": MCR_ID + index, "list_ids": [],
+        "custom_fields": [{"name": "cf_region", "label": "Region", "column": "cf_str01",
+            "type": "dropdown", "value": person.country, "choice_id": "190314101822239882"}],
+        "source_additional_info": {},
+    });
+    labeled(CONTACT, values, plain)
 }

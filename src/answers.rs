@@ -1,0 +1,74 @@
+//! From an answer to the file or terminal it is for.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use ringlake_queries::{Answer, Format, output};
+
+use crate::console::Console;
+use crate::error::Error;
+
+/// The flags that say how an answer is written.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct OutputArgs {
+    /// table (default on a terminal), csv (default elsewhere), json, ndjson, parquet, arrow
+    #[arg(long, short = 'F', value_name = "FORMAT")]
+    pub format: Option<String>,
+    /// Write to this file, whole or not at all; its ending chooses the format
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+impl OutputArgs {
+    fn format(&self, console: Console) -> Result<Format, Error> {
+        let named = |name: &str| name.parse().map_err(|error| Error::Question(Box::new(error)));
+        if let Some(name) = &self.format {
+            return named(name);
+        }
+        let ending = self.output.as_deref().and_then(Path::extension).and_then(|end| end.to_str());
+        if let Some(format) = ending.and_then(|ending| ending.parse().ok()) {
+            return Ok(format);
+        }
+        let table = self.output.is_none() && console.stdout_is_terminal();
+        Ok(if table { Format::Table } else { Format::Csv })
+    }
+}
+
+/// Writes the answer, and tells on stderr what people should know besides.
+pub async fn write(answer: Answer, args: &OutputArgs, console: Console) -> Result<(), Error> {
+    let format = args.format(console)?;
+    if args.output.is_none() && format.is_binary() && console.stdout_is_terminal() {
+        return Err(Error::usage(format!("{} is not for a terminal; give -o FILE", format.name())));
+    }
+    let hint = answer.hint.clone();
+    let written = match &args.output {
+        Some(path) => to_file(answer, format, path).await?,
+        None => {
+            let mut out = console.data();
+            let written = output::write(answer, format, &mut out, console.width()).await?;
+            out.flush().map_err(Error::Output)?;
+            written
+        }
+    };
+    if written.left_out > 0 {
+        console.note(format!("{} more rows; --format csv writes all of them", written.left_out));
+    }
+    if let (0, Some(hint)) = (written.rows, hint) {
+        console.note(format!("hint: {hint}"));
+    }
+    Ok(())
+}
+
+/// Writes beside the file and renames, so that nobody sees half an answer.
+async fn to_file(answer: Answer, format: Format, path: &Path) -> Result<output::Written, Error> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let part = tempfile::NamedTempFile::new_in(folder).map_err(Error::file("write", path))?;
+    let file: File = part.reopen().map_err(Error::file("write", path))?;
+    let mut out = BufWriter::new(file);
+    let written = output::write(answer, format, &mut out, None).await?;
+    out.flush().map_err(Error::file("write", path))?;
+    part.persist(path).map_err(|error| Error::file("write", path)(error.error))?;
+    Ok(written)
+}

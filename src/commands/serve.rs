@@ -1,0 +1,49 @@
+//! `ringlake serve`: door, log, tables and exports in one process.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::app::App;
+use crate::commands::tokens;
+use crate::error::Error;
+use crate::server::Server;
+use crate::stop::Stop;
+use crate::wiring;
+
+/// Receive webhooks and keep the tables up to date, all in one process
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  ringlake serve
+  ringlake serve --data /var/lib/ringlake --listen 0.0.0.0:8640
+  ringlake serve --kafka broker1:9092,broker2:9092
+On the first start it makes a token for each system and prints the URLs to paste into the vendors'
+settings; `ringlake tokens` prints them again. Ctrl-C commits what was received, then stops.")]
+pub struct Args {
+    /// The address to receive on [default: 127.0.0.1:8640]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// Keep the log in Kafka, instead of the data folder
+    #[arg(long, value_name = "BROKERS")]
+    pub kafka: Option<String>,
+}
+
+pub async fn run(_args: Args, app: &App) -> Result<(), Error> {
+    let config = app.config();
+    let stop = Stop::on_signals()?;
+    let mut server = Server::new(stop.clone())?;
+    let both = wiring::log(config).await?;
+    let first_start = !wiring::has_tokens(config);
+    let vendor_tokens = Arc::new(wiring::tokens(config)?);
+    let sink = server.open_sink(config).await?;
+    server.start_pipeline(config, both.reader, sink);
+    let address = server.open_door(config, both.log, vendor_tokens.clone()).await?;
+    if first_start {
+        app.console
+            .note("Paste these into the vendors' settings (`ringlake tokens` shows them again):");
+        app.console.note(tokens::listing(config, &vendor_tokens)?);
+    }
+    app.console
+        .note(format!("ringlake receives on http://{address} (data in {})", config.data.display()));
+    server.run().await
+}

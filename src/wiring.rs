@@ -1,0 +1,152 @@
+//! From settings to the parts of the crates. The only place that knows both.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use prometheus::Registry;
+use ringlake_ingest::log::kafka::{KafkaReader, KafkaSettings, Membership};
+use ringlake_ingest::log::{EmbeddedLog, EmbeddedSettings, KafkaLog};
+use ringlake_ingest::tokens::TOKENS_FILE;
+use ringlake_ingest::{DataLock, DoorSettings, Log, LogReader, Tokens};
+use ringlake_queries::{Engine, EngineSettings};
+use ringlake_sinks::{Sink, SinkSettings};
+use ringlake_transform::SYSTEMS;
+use url::Url;
+
+use crate::config::{Config, LogKind, TOKEN_VARIABLE};
+use crate::error::Error;
+
+/// Both sides of the log of a process that receives and writes.
+pub struct BothSides {
+    pub log: Arc<dyn Log>,
+    pub reader: Box<dyn LogReader>,
+}
+
+/// Opens the log on both sides. The embedded one locks the data folder.
+pub async fn log(config: &Config) -> Result<BothSides, Error> {
+    match config.log.kind {
+        LogKind::Embedded => {
+            let log = Arc::new(embedded(config)?);
+            let reader = Box::new(log.reader());
+            Ok(BothSides { log, reader })
+        }
+        LogKind::Kafka => {
+            let log = Arc::new(KafkaLog::connect(kafka(config)).await?);
+            let reader = kafka_reader(config, Membership::Group).await?;
+            Ok(BothSides { log, reader })
+        }
+    }
+}
+
+pub fn embedded(config: &Config) -> Result<EmbeddedLog, Error> {
+    let lock = Arc::new(DataLock::acquire(&config.data)?);
+    let settings = EmbeddedSettings {
+        keep: config.log.keep.0,
+        max_event_bytes: bytes(config.limits.max_event.0),
+        ..EmbeddedSettings::default()
+    };
+    Ok(EmbeddedLog::open(&lock, settings)?)
+}
+
+pub async fn kafka_log(config: &Config) -> Result<Arc<dyn Log>, Error> {
+    Ok(Arc::new(KafkaLog::connect(kafka(config)).await?))
+}
+
+pub async fn kafka_reader(
+    config: &Config,
+    membership: Membership,
+) -> Result<Box<dyn LogReader>, Error> {
+    Ok(Box::new(KafkaReader::connect(kafka(config), membership).await?))
+}
+
+fn kafka(config: &Config) -> KafkaSettings {
+    let kafka = &config.log.kafka;
+    KafkaSettings {
+        brokers: kafka.brokers.clone(),
+        topic_prefix: kafka.topic_prefix.clone(),
+        partitions: i32::from(kafka.partitions.max(1)),
+        replication: if kafka.replicas == 0 { -1 } else { i32::from(kafka.replicas) },
+        group: kafka.group.clone(),
+        max_event_bytes: bytes(config.limits.max_event.0),
+        options: kafka.options.clone(),
+        ..KafkaSettings::default()
+    }
+}
+
+pub fn door(config: &Config) -> DoorSettings {
+    DoorSettings {
+        listen: config.listen.to_string(),
+        max_body_bytes: bytes(config.limits.max_body.0),
+        max_event_bytes: bytes(config.limits.max_event.0),
+        requests_per_second: config.limits.rate,
+        // Below the 10 s in which a stop has to be done.
+        drain_timeout: std::time::Duration::from_secs(5),
+        ..DoorSettings::default()
+    }
+}
+
+pub async fn sink(config: &Config, registry: Option<Registry>) -> Result<Sink, Error> {
+    if config.tables.is_empty() {
+        make_folder(&config.data)?;
+    }
+    let settings = SinkSettings { registry, ..SinkSettings::new(config.tables_root()) };
+    Ok(Sink::open(settings).await?)
+}
+
+pub async fn engine(config: &Config) -> Result<Engine, Error> {
+    let settings = EngineSettings {
+        memory_limit: bytes(config.memory_limit.0),
+        timeout: config.query_timeout.0,
+        account_currencies: config.currencies(),
+        ..EngineSettings::new(tables_url(&config.tables_root())?)
+    };
+    Ok(Engine::open(settings).await?)
+}
+
+/// A folder, which need not exist, or a URL as it is.
+fn tables_url(root: &str) -> Result<Url, Error> {
+    if let Some(url) = Url::parse(root).ok().filter(|_| root.contains("://")) {
+        return Ok(url);
+    }
+    let path = std::path::absolute(root).map_err(Error::file("find", root))?;
+    Url::from_directory_path(&path)
+        .map_err(|()| Error::usage(format!("tables cannot lie at {}", path.display())))
+}
+
+/// The tokens of the data folder, made where they are missing, and those of the environment.
+pub fn tokens(config: &Config) -> Result<Tokens, Error> {
+    make_folder(&config.data)?;
+    let path = config.data.join(TOKENS_FILE);
+    Ok(Tokens::load_or_create(path, tokens_given(|name| std::env::var(name).ok()))?)
+}
+
+/// Whether the data folder has tokens already.
+pub fn has_tokens(config: &Config) -> bool {
+    config.data.join(TOKENS_FILE).exists()
+}
+
+fn tokens_given(variable: impl Fn(&str) -> Option<String>) -> BTreeMap<String, String> {
+    let given = SYSTEMS.iter().filter_map(|system| {
+        let name = format!("{TOKEN_VARIABLE}{}", system.name().to_ascii_uppercase());
+        let token = variable(&name).filter(|token| !token.trim().is_empty())?;
+        Some((system.name().to_owned(), token.trim().to_owned()))
+    });
+    given.collect()
+}
+
+/// Bodies hold personal data, so a new data folder is for its owner alone.
+fn make_folder(folder: &Path) -> Result<(), Error> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder).map_err(Error::file("make", folder))
+}
+
+fn bytes(size: u64) -> usize {
+    usize::try_from(size).unwrap_or(usize::MAX)
+}
