@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::array::{RecordBatch, RecordBatchOptions, StringArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::{ParamValues, TableReference};
 use datafusion::datasource::MemTable;
 use datafusion::execution::context::SQLOptions;
@@ -137,7 +137,7 @@ impl Engine {
             let mut stream = stream?;
             match tokio::time::timeout_at(deadline, stream.next()).await {
                 Ok(None) => None,
-                Ok(Some(Ok(batch))) => Some((Ok(batch), Some(stream))),
+                Ok(Some(Ok(batch))) => Some((as_announced(batch, &stream.schema()), Some(stream))),
                 Ok(Some(Err(error))) => Some((Err(sql::failed(error, memory)), None)),
                 Err(_) => Some((Err(QueryError::Timeout(timeout)), None)),
             }
@@ -230,6 +230,17 @@ impl Engine {
             explained => explained,
         }
     }
+}
+
+/// The batch under the schema that its plan announced: a batch read from a table may carry other
+/// metadata, and the formats compare.
+fn as_announced(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, QueryError> {
+    if batch.schema_ref() == schema {
+        return Ok(batch);
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(schema.clone(), batch.columns().to_vec(), &options)
+        .map_err(|error| QueryError::Failed(error.into()))
 }
 
 fn session(

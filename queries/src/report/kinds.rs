@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema};
 use futures::StreamExt;
 
@@ -67,19 +68,19 @@ pub fn mark(answer: Answer, columns: Vec<(String, Kind)>) -> Answer {
         .fields()
         .iter()
         .map(|field| {
-            let field = field.as_ref().clone().with_nullable(true);
-            match kinds.get(field.name()) {
-                Some(kind) => {
-                    field.with_metadata([(KIND_KEY.to_owned(), kind.as_str().to_owned())].into())
-                }
-                None => field,
+            let mut field = field.as_ref().clone().with_nullable(true);
+            if let Some(kind) = kinds.get(field.name()) {
+                field.metadata_mut().insert(KIND_KEY.to_owned(), kind.as_str().to_owned());
             }
+            field
         })
         .collect();
     let schema = Arc::new(Schema::new(fields));
     let marked = schema.clone();
+    // Built anew, since a batch may carry other metadata than its plan announced.
     let batches = answer.batches.map(move |batch| {
-        batch?.with_schema(marked.clone()).map_err(|error| QueryError::Failed(error.into()))
+        RecordBatch::try_new(marked.clone(), batch?.columns().to_vec())
+            .map_err(|error| QueryError::Failed(error.into()))
     });
     Answer { schema, batches: batches.boxed(), hint: answer.hint }
 }

@@ -8,6 +8,7 @@ mod exports;
 mod formats;
 mod scale;
 mod systems;
+mod whole_way;
 
 use std::collections::BTreeMap;
 use std::io::Cursor;

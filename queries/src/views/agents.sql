@@ -15,6 +15,12 @@ WITH told AS (
     SELECT
         system, account_id, agent_id, actor_name, event_time,
         arrival_order(event_time, received_at, topic, "partition", "offset") AS arrival
+    FROM calls
+    WHERE agent_id = actor_id AND actor_name IS NOT NULL
+    UNION ALL
+    SELECT
+        system, account_id, agent_id, actor_name, event_time,
+        arrival_order(event_time, received_at, topic, "partition", "offset") AS arrival
     FROM agent_events
     WHERE agent_id = actor_id AND actor_name IS NOT NULL
 )
