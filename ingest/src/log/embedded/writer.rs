@@ -1,15 +1,19 @@
 //! The one thread that writes the embedded log.
 //!
 //! Group commit: it takes everything that waits, writes it in one transaction, syncs once, and then
-//! answers all. While it syncs, the next group gathers by itself; it never waits for one to grow.
-//! Nothing is answered with success before the sync has returned.
+//! answers all. Nothing is answered with success before the sync has returned.
+//!
+//! While it syncs, the next group gathers by itself. If that were all, senders that wait for their
+//! answers would fall into two halves, each waiting through the other's sync. So the thread waits a
+//! moment ([`GATHER`]) for as many requests as the last group and those that came meanwhile: those it
+//! has just answered mostly send again. A lone sender never waits for this.
 //!
 //! When a write fails, everyone in that group hears so, the file is opened anew, and until a write
 //! has succeeded again the thread tries one every [`TICK`], so that the log recovers without traffic.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use ringlake_transform::{Micros, Positions};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -21,6 +25,8 @@ use crate::log::{NewRecord, now};
 
 /// How often the thread looks up when nothing is to be written.
 const TICK: Duration = Duration::from_millis(200);
+/// How long a group may wait for those that are expected. A sync takes several times as long.
+const GATHER: Duration = Duration::from_millis(2);
 /// One transaction takes at most about this much, so that nobody waits long for others' bytes.
 const GROUP_BYTES: usize = 16 << 20;
 const GROUP_REQUESTS: usize = 4_096;
@@ -50,28 +56,40 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     jobs: Receiver<Job>,
     keep: Duration,
+    /// What goes into the next transaction, and its bytes.
+    group: Vec<Append>,
+    bytes: usize,
+    /// How many requests the next group may be expected to have.
+    expected: usize,
+    /// A job of another kind, for after the group.
+    other: Option<Job>,
     more_to_trim: bool,
 }
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, jobs: Receiver<Job>, keep: Duration) -> Self {
-        Self { shared, jobs, keep, more_to_trim: false }
+        Self {
+            shared,
+            jobs,
+            keep,
+            group: Vec::new(),
+            bytes: 0,
+            expected: 0,
+            other: None,
+            more_to_trim: false,
+        }
     }
 
     /// Serves until the log is dropped; what was queued by then is still written.
     pub(super) fn run(mut self) {
-        loop {
-            let wait = if self.more_to_trim { Duration::ZERO } else { TICK };
-            match self.jobs.recv_timeout(wait) {
-                Ok(Job::Append(first)) => {
-                    let trim = self.append_group(first);
-                    if let Some(job) = trim {
-                        self.trim_now(job);
-                    }
-                }
-                Ok(job) => self.trim_now(job),
-                Err(RecvTimeoutError::Timeout) => self.recover(),
-                Err(RecvTimeoutError::Disconnected) => break,
+        while self.gather() {
+            if self.group.is_empty() {
+                self.recover();
+            } else {
+                self.commit();
+            }
+            if let Some(job) = self.other.take() {
+                self.trim_now(job);
             }
             if self.shared.take_release() || self.more_to_trim {
                 self.trim_a_little();
@@ -80,35 +98,63 @@ impl Writer {
         self.shared.close();
     }
 
-    /// Writes `first` and all that waits behind it. A job of another kind ends the group and comes back.
-    fn append_group(&self, first: Append) -> Option<Job> {
-        let mut bytes = first.bytes;
-        let mut group = vec![first];
-        let mut other = None;
-        while bytes < GROUP_BYTES && group.len() < GROUP_REQUESTS {
-            match self.jobs.try_recv() {
-                Ok(Job::Append(next)) => {
-                    bytes += next.bytes;
-                    group.push(next);
-                }
-                Ok(job) => {
-                    other = Some(job);
-                    break;
-                }
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+    /// Waits for something to do, and for the group to be complete. False when the log was dropped.
+    fn gather(&mut self) -> bool {
+        if self.group.is_empty() {
+            let wait = if self.more_to_trim { Duration::ZERO } else { TICK };
+            match self.jobs.recv_timeout(wait) {
+                Ok(job) => self.take(job),
+                Err(RecvTimeoutError::Timeout) => return true,
+                Err(RecvTimeoutError::Disconnected) => return false,
             }
         }
+        let deadline = Instant::now() + GATHER;
+        while self.has_room() && self.group.len() < self.expected {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok(job) = self.jobs.recv_timeout(left) else { break };
+            self.take(job);
+        }
+        self.take_waiting();
+        true
+    }
+
+    fn has_room(&self) -> bool {
+        self.other.is_none() && self.bytes < GROUP_BYTES && self.group.len() < GROUP_REQUESTS
+    }
+
+    fn take(&mut self, job: Job) {
+        match job {
+            Job::Append(append) => {
+                self.bytes += append.bytes;
+                self.group.push(append);
+            }
+            other => self.other = Some(other),
+        }
+    }
+
+    fn take_waiting(&mut self) {
+        while self.has_room() {
+            let Ok(job) = self.jobs.try_recv() else { break };
+            self.take(job);
+        }
+    }
+
+    /// Writes the group and answers everyone in it.
+    fn commit(&mut self) {
+        let group = std::mem::take(&mut self.group);
+        self.bytes = 0;
         let records: Vec<&NewRecord> = group.iter().flat_map(|append| &append.records).collect();
         let result = self.write(|store| store.append(&records));
         if result.is_ok() {
             self.shared.wake_readers();
         }
+        self.take_waiting();
+        self.expected = group.len() + self.group.len();
         for Append { done, room, .. } in group {
             drop(room);
             // A sender that has gone away is answered to nobody.
             let _ = done.send(result.clone());
         }
-        other
     }
 
     /// Runs one write and keeps count of whether writing works.
