@@ -6,7 +6,8 @@ use clap::{Parser, Subcommand};
 
 use crate::app::App;
 use crate::commands::{
-    check, dead_letters, demo, ingest, query, report, serve, simulate, tokens, write,
+    check, dead_letters, demo, export, import, ingest, log, query, report, serve, simulate, tokens,
+    write,
 };
 use crate::config::{self, Flags};
 use crate::console::Console;
@@ -54,6 +55,9 @@ enum Command {
     Tokens(tokens::Args),
     Query(query::Args),
     Report(report::Args),
+    Export(export::Args),
+    Import(import::Args),
+    Log(log::Args),
     DeadLetters(dead_letters::Args),
     Check(check::Args),
     Simulate(simulate::Args),
@@ -72,6 +76,7 @@ impl Command {
             Self::Serve(args) => (args.listen, args.kafka.clone()),
             Self::Ingest(args) => (args.listen, args.kafka.clone()),
             Self::Write(args) => (None, args.kafka.clone()),
+            Self::Log(args) => (None, args.kafka.clone()),
             _ => (None, None),
         };
         Flags { listen, kafka, ..Flags::default() }
@@ -101,6 +106,9 @@ async fn dispatch(command: Command, app: &App) -> Result<(), Error> {
         Command::Tokens(args) => tokens::run(args, app).await,
         Command::Query(args) => query::run(args, app).await,
         Command::Report(args) => report::run(args, app).await,
+        Command::Export(args) => export::run(args, app).await,
+        Command::Import(args) => import::run(args, app).await,
+        Command::Log(args) => log::run(args, app).await,
         Command::DeadLetters(args) => dead_letters::run(args, app).await,
         Command::Demo(args) => demo::run(args, app).await,
         Command::Check(args) => check::run(args, app).await,

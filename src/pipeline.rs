@@ -22,7 +22,7 @@ mod counts;
 mod writer;
 
 pub use counts::{Committed, Counts};
-use writer::Writer;
+pub use writer::{Writer, now};
 
 /// How long the reader waits for events before the loop looks at what else there is to do.
 const IDLE: Duration = Duration::from_millis(200);

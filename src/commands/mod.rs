@@ -3,7 +3,10 @@
 pub mod check;
 pub mod dead_letters;
 pub mod demo;
+pub mod export;
+pub mod import;
 pub mod ingest;
+pub mod log;
 pub mod query;
 pub mod report;
 pub mod serve;

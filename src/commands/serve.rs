@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::app::App;
 use crate::commands::tokens;
 use crate::error::Error;
+use crate::exports;
 use crate::server::Server;
 use crate::stop::Stop;
 use crate::wiring;
@@ -45,5 +46,6 @@ pub async fn run(_args: Args, app: &App) -> Result<(), Error> {
     }
     app.console
         .note(format!("ringlake receives on http://{address} (data in {})", config.data.display()));
+    server.spawn(exports::schedule(config.clone(), stop.soon.clone()));
     server.run().await
 }

@@ -5,9 +5,9 @@ use std::io::Write;
 
 use chrono::NaiveDate;
 use ringlake_transform::SYSTEMS;
-use serde::Serialize;
 
 use crate::app::App;
+use crate::envelope::Envelope;
 use crate::error::Error;
 use crate::sender::{self, Pace, Target};
 use crate::simulate::{Event, Settings, Simulation, last_working_day};
@@ -89,14 +89,6 @@ pub async fn run(args: Args, app: &App) -> Result<(), Error> {
     Ok(())
 }
 
-#[derive(Serialize)]
-struct Envelope<'a> {
-    system: &'a str,
-    route: Option<&'a str>,
-    received_at: String,
-    body: String,
-}
-
 fn print(events: impl Iterator<Item = Event>, plain: bool, app: &App) -> Result<(), Error> {
     let mut out = app.console.data();
     for event in events {
@@ -107,15 +99,8 @@ fn print(events: impl Iterator<Item = Event>, plain: bool, app: &App) -> Result<
 }
 
 fn envelope(event: &Event) -> String {
-    let received_at = chrono::DateTime::from_timestamp_micros(event.sent_at).unwrap_or_default();
-    let envelope = Envelope {
-        system: event.system,
-        route: event.route,
-        received_at: received_at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true),
-        body: event.body.text(),
-    };
-    // Strings only: this cannot fail.
-    serde_json::to_string(&envelope).unwrap_or_default()
+    let body = event.body.text();
+    Envelope::new(event.system, event.route, event.sent_at, body.as_bytes()).line()
 }
 
 /// The tokens given, over those of the data folder.

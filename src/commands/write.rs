@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::commands::ingest::needs_kafka;
 use crate::error::Error;
+use crate::exports;
 use crate::server::Server;
 use crate::stop::Stop;
 use crate::wiring;
@@ -35,5 +36,6 @@ pub async fn run(_args: Args, app: &App) -> Result<(), Error> {
         config.log.kafka.brokers,
         config.tables_root()
     ));
+    server.spawn(exports::schedule(config.clone(), stop.soon.clone()));
     server.run().await
 }

@@ -1,15 +1,16 @@
 //! `[[exports]]`: what is written as Parquet, when, and where to.
-//!
-//! Only the shape is checked here; whether the report or a column exists is for the queries.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
+use ringlake_queries::exports::{ExportPeriod, ExportSource, ExportSpec};
+use ringlake_queries::report::ReportRequest;
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::Mistake;
 
-/// One `[[exports]]` entry.
+/// One `[[exports]]` entry. What is missing is found by [`check`], not by serde: all at once.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Export {
@@ -18,11 +19,14 @@ pub struct Export {
     #[serde(default, deserialize_with = "zone")]
     pub time_zone: Option<chrono_tz::Tz>,
     pub report: Option<Spanned<String>>,
-    pub sql: Option<Spanned<String>>,
-    pub sql_file: Option<Spanned<PathBuf>>,
-    #[serde(default)]
-    pub by: Vec<String>,
-    pub period: Option<String>,
+    pub sql: Option<String>,
+    /// Read when the export runs.
+    pub sql_file: Option<PathBuf>,
+    pub by: Option<Vec<String>>,
+    pub system: Option<String>,
+    pub account: Option<String>,
+    #[serde(default, deserialize_with = "period")]
+    pub period: ExportPeriod,
     pub folder: Option<PathBuf>,
 }
 
@@ -30,9 +34,37 @@ fn zone<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<chrono_tz::Tz>,
     super::from_text(d).map(Some)
 }
 
+fn period<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<ExportPeriod, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(|_| {
+        let names = ExportPeriod::NAMES.map(|(name, _)| name).join(", ");
+        serde::de::Error::custom(format!("unknown period; there are {names}"))
+    })
+}
+
 impl Export {
     pub fn name(&self) -> &str {
         self.name.as_ref().map_or("", |name| name.get_ref())
+    }
+
+    /// The export as it is run; `sql` is the text where it asks SQL.
+    pub fn spec(&self, sql: String, default_zone: chrono_tz::Tz) -> ExportSpec {
+        let source = match &self.report {
+            Some(report) => ExportSource::Report(ReportRequest {
+                by: self.by.clone(),
+                system: self.system.clone(),
+                account: self.account.clone(),
+                ..ReportRequest::new(report.get_ref())
+            }),
+            None => ExportSource::Sql(sql),
+        };
+        ExportSpec {
+            name: self.name().to_owned(),
+            cron: self.cron.as_ref().map(|cron| cron.get_ref().clone()).unwrap_or_default(),
+            zone: self.time_zone.unwrap_or(default_zone),
+            source,
+            period: self.period,
+            folder: self.folder.clone().unwrap_or_else(|| PathBuf::from("exports")),
+        }
     }
 }
 
@@ -47,31 +79,40 @@ pub fn check(
     let headers = header_lines(text);
     for (index, export) in exports.iter().enumerate() {
         let header = headers.get(index).copied().unwrap_or(1);
-        let mut add = |message: String, span: Option<std::ops::Range<usize>>| {
+        let mut add = |message: String, span: Option<Range<usize>>| {
             let line = span.map_or(header, |span| line_at(text, span.start));
             mistakes.push(Mistake { at: place(line), message });
         };
-        let name_span = export.name.as_ref().map(Spanned::span);
+        let name = export.name.as_ref().map(Spanned::span);
         if export.name().is_empty() {
-            add("this export has no name".to_owned(), name_span.clone());
-        } else if !seen.insert(export.name().to_owned()) {
-            add(format!("two exports are named {:?}", export.name()), name_span.clone());
-        }
-        if !export.name().chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
-            add("an export's name is made of letters, digits, -, _ and .".to_owned(), name_span);
+            add("this export has no name".to_owned(), name);
+        } else if !seen.insert(export.name()) {
+            add(format!("two exports are named {:?}", export.name()), name);
         }
         let sources = [export.report.is_some(), export.sql.is_some(), export.sql_file.is_some()];
         if sources.iter().filter(|given| **given).count() != 1 {
             add("an export needs exactly one of report, sql and sql_file".to_owned(), None);
         }
-        match &export.cron {
-            None => add("this export has no cron".to_owned(), None),
-            Some(cron) => {
-                if let Err(error) = cron.get_ref().parse::<croner::Cron>() {
-                    add(format!("cron {:?}: {error}", cron.get_ref()), Some(cron.span()));
-                }
-            }
+        if export.cron.is_none() {
+            add("this export has no cron".to_owned(), None);
         }
+        if !export.name().is_empty() && export.cron.is_some() {
+            check_spec(export, &mut add);
+        }
+    }
+}
+
+/// What the queries know to be wrong: the report, its groups, the cron pattern.
+fn check_spec(export: &Export, add: &mut dyn FnMut(String, Option<Range<usize>>)) {
+    use ringlake_queries::QueryError;
+    for error in export.spec(String::new(), chrono_tz::Tz::UTC).check() {
+        let span = match &error {
+            QueryError::ExportCron { .. } => export.cron.as_ref().map(Spanned::span),
+            QueryError::ExportSpec { .. } => export.name.as_ref().map(Spanned::span),
+            _ => export.report.as_ref().map(Spanned::span),
+        };
+        let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+        add(format!("{error}{hint}"), span);
     }
 }
 
