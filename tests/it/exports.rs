@@ -15,13 +15,13 @@ cron = "15 6 * * *"
 report = "call-cost"
 by = ["agent"]
 period = "all"
-folder = "exports/costs"
+folder = "exports"
 
 [[exports]]
 name = "records"
 cron = "0 * * * *"
-sql = "select system, event_type, count(*) as events from calls group by all"
-folder = "exports/records"
+sql = "select system, event_type, count(*) as events from calls group by 1, 2"
+folder = "exports"
 "#;
 
 #[test]
