@@ -203,3 +203,24 @@ fn a_hostile_event_takes_bounded_time() {
     assert_eq!(flat.counts.written, 1);
     assert!(begun.elapsed().as_secs() < 20, "took {:?}", begun.elapsed());
 }
+
+#[test]
+fn a_cloud_event_in_binary_mode_is_the_structured_one() {
+    let system = systems::by_name("vonage").unwrap();
+    let headers = [
+        ("ce-specversion", "1.0"),
+        ("ce-type", "channel.ended.v1"),
+        ("ce-id", "1"),
+        ("ce-source", "/channel"),
+        ("ce-time", "2022-08-30T14:34:36.6134321Z"),
+        ("content-type", "application/json"),
+    ];
+    let body = br#"{"timestamp":"2022-08-30T14:34:36.088Z","channel":{"channelId":"c","interactionId":"i"}}"#;
+    let request =
+        Request { headers: &headers, body: Bytes::from_static(body), ..Request::default() };
+    let events = system.split(&request);
+    assert_eq!(events[0].key.as_deref(), Some("call:i"));
+    let flat = rows_of(system, None, &events[0].body);
+    assert_eq!(flat.counts.written, 1);
+    assert!(ndjson(&flat).contains(r#""event_key":"/channel:1:channel.ended.v1""#));
+}

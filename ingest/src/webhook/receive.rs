@@ -110,7 +110,8 @@ async fn admit(
     let body =
         body::read(body, &head.headers, settings.max_body_bytes, settings.body_timeout).await?;
     let query = if by_get { head.uri.query().unwrap_or_default() } else { "" };
-    let request = systems::Request { query, content_type: media_type.as_deref(), body };
+    let request =
+        systems::Request { query, content_type: media_type.as_deref(), headers: &[], body };
     let events = system.split(&request);
     keep(shared, target, received_at, events).await
 }

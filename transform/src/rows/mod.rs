@@ -8,4 +8,5 @@ mod extra;
 mod table;
 
 pub use column::Fit;
+pub use extra::push_json_string;
 pub use table::{RowWriter, TableRows};

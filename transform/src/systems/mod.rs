@@ -5,6 +5,7 @@
 //! in the project may decide by a system's name.
 
 use bytes::Bytes;
+use thiserror::Error;
 
 use crate::error::{Rejection, UnknownName};
 use crate::event::{Micros, RawEvent};
@@ -30,8 +31,22 @@ pub struct Request<'a> {
     pub query: &'a str,
     /// The media type, lower case and without parameters, where one was sent.
     pub content_type: Option<&'a str>,
+    /// Header names in lower case with their values, those that are text.
+    pub headers: &'a [(&'a str, &'a str)],
     pub body: Bytes,
 }
+
+impl<'a> Request<'a> {
+    /// The first header of this lower-case name.
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        self.headers.iter().find(|(header, _)| *header == name).map(|(_, value)| *value)
+    }
+}
+
+/// Why a request's signature does not prove who sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the signature is refused: {0}")]
+pub struct Unverified(pub &'static str);
 
 /// One event of a request, ready for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +79,21 @@ pub trait System: Send + Sync {
 
     /// Whether a body of this media type can be one of its events.
     fn accepts(&self, content_type: &str) -> bool;
+
+    /// Whether the vendor signs its requests with a secret that both sides know.
+    fn signs(&self) -> bool {
+        false
+    }
+
+    /// Checks the signature of a request, over the raw body.
+    fn verify(
+        &self,
+        _request: &Request<'_>,
+        _secret: &str,
+        _now: Micros,
+    ) -> Result<(), Unverified> {
+        Ok(())
+    }
 
     /// Splits a request into events: one, a JSON array, or NDJSON. Never fails: what cannot be read
     /// comes back whole, as one event that is not `readable`. An empty request has no event.

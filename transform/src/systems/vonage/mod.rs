@@ -3,14 +3,18 @@
 //! Durations are differences of `data.timestamp`, when a state began; `time` is when the notice was
 //! sent, half a second later. Notices may be repeated and come in any order.
 
-use super::{Request, SplitEvent, System, freshworks};
+use bytes::Bytes;
+
+use super::{Request, SplitEvent, System, Unverified, freshworks};
 use crate::error::{Rejection, Stage};
-use crate::event::RawEvent;
+use crate::event::{Micros, RawEvent};
 use crate::flatten::{Head, Output};
 use crate::json::{Tape, Value, split_events};
-use crate::rows::RowWriter;
+use crate::rows::{RowWriter, push_json_string};
 use crate::tables::{AGENT_EVENTS, CHANNEL_EVENTS};
 use crate::values;
+
+mod signature;
 
 pub struct Vonage;
 
@@ -59,7 +63,20 @@ impl System for Vonage {
     }
 
     fn split(&self, request: &Request<'_>) -> Vec<SplitEvent> {
-        split_events(&request.body, entity)
+        match structured(request) {
+            Some(body) => split_events(&body, entity),
+            None => split_events(&request.body, entity),
+        }
+    }
+
+    fn signs(&self) -> bool {
+        true
+    }
+
+    fn verify(&self, request: &Request<'_>, secret: &str, now: Micros) -> Result<(), Unverified> {
+        let token = request.header(signature::HEADER);
+        let token = token.ok_or(Unverified("there is no Vonage-Signature header"))?;
+        signature::verify(token, &request.body, secret, now)
     }
 
     fn flatten(&self, event: &RawEvent, out: &mut Output<'_>) -> Result<(), Rejection> {
@@ -83,6 +100,27 @@ impl System for Vonage {
             )),
         }
     }
+}
+
+/// The structured form of an event that came in binary mode: its attributes are `ce-` headers, its
+/// body is `data` (CloudEvents 1.0, HTTP protocol binding). The body's bytes stay as they are.
+fn structured(request: &Request<'_>) -> Option<Bytes> {
+    request.header("ce-type")?;
+    let body = request.body.trim_ascii();
+    let mut event = String::from("{");
+    for (name, value) in request.headers {
+        if let Some(attribute) = name.strip_prefix("ce-") {
+            push_json_string(&mut event, attribute);
+            event.push(':');
+            push_json_string(&mut event, value);
+            event.push(',');
+        }
+    }
+    event.push_str("\"data\":");
+    let mut bytes = event.into_bytes();
+    bytes.extend_from_slice(if body.is_empty() { b"null" } else { body });
+    bytes.push(b'}');
+    Some(bytes.into())
 }
 
 enum Kind<'t> {
