@@ -28,6 +28,9 @@ pub enum SinkError {
     #[error("table {table} forgets log positions: it sets {property}")]
     Forgets { table: &'static str, property: &'static str },
 
+    #[error("table {table} asks its writers for version {version} [{features}]")]
+    Protocol { table: &'static str, version: i32, features: String },
+
     #[error("column {column} of table {table} is {held}, but the rows bring {offered}")]
     ColumnType { table: &'static str, column: String, held: String, offered: String },
 
@@ -127,6 +130,9 @@ impl SinkError {
             }
             Self::Forgets { .. } => {
                 "unset the property: with it a quiet log partition would be written again from its start"
+            }
+            Self::Protocol { .. } => {
+                "another tool turned these features on; turn them off, or drop them from the table"
             }
             Self::ColumnType { .. } => {
                 "another writer gave this column another type first; the batch is read again with it"

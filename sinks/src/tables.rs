@@ -12,7 +12,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
@@ -59,8 +59,12 @@ pub(crate) struct Tables {
     open: HashMap<&'static str, Table>,
     /// Rows of `progress` files that were read or written before.
     cache: Cache,
+    swept: Option<Instant>,
     shown: Arc<RwLock<Shown>>,
 }
+
+/// How often old files of `progress` are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 
 /// One table's rows of a batch that are new to it.
 struct Fresh {
@@ -88,7 +92,7 @@ impl Tables {
     ) -> Result<Self, SinkError> {
         let metrics = Metrics::new(settings.registry.as_ref())?;
         let (open, cache) = (HashMap::new(), Cache::default());
-        let mut tables = Self { root, settings, metrics, open, cache, shown };
+        let mut tables = Self { root, settings, metrics, open, cache, swept: None, shown };
         tables.refresh().await?;
         Ok(tables)
     }
@@ -111,6 +115,7 @@ impl Tables {
             self.commit(part, &mut written).await?;
         }
         self.advance(&ranges).await?;
+        self.open.values_mut().for_each(Table::release);
         self.publish().await?;
         written.versions = self.versions();
         self.metrics.batch_seconds.observe(started.elapsed().as_secs_f64());
@@ -128,14 +133,14 @@ impl Tables {
             return Ok(None);
         }
         let table = open_or_create(&mut self.open, &self.root, &self.settings, spec).await?;
-        schema::missing(spec.name, table.schema()?.as_ref(), &part.rows.schema())?;
+        schema::missing(spec.name, table.schema(), &part.rows.schema())?;
         let held = table.held(ranges.iter().map(|(partition, _)| partition)).await?;
         let rows = rows::after(&part.rows, &held).map_err(SinkError::rows(spec.name, "cut off"))?;
         let moves = moves(ranges, &held);
         if rows.num_rows() == 0 || moves.is_empty() {
             return Ok(None);
         }
-        Ok(Some(Fresh { spec, log_store: table.log_store(), rows, moves }))
+        Ok(Some(Fresh { spec, log_store: Arc::clone(table.log_store()), rows, moves }))
     }
 
     /// Encodes and stores the files of all tables, several at a time; returns them in commit order.
@@ -213,7 +218,7 @@ impl Tables {
     pub async fn refresh(&mut self) -> Result<(), SinkError> {
         self.catch_up().await?;
         match self.open.get_mut(PROGRESS.name) {
-            Some(table) => table.reload().await?,
+            Some(table) => table.catch_up().await?,
             None => {
                 if let Some(table) = Table::open(&self.root, &PROGRESS).await? {
                     self.open.insert(PROGRESS.name, table);
@@ -227,7 +232,7 @@ impl Tables {
     async fn catch_up(&mut self) -> Result<(), SinkError> {
         for spec in TABLES.iter().rev() {
             match self.open.get_mut(spec.name) {
-                Some(table) => table.reload().await?,
+                Some(table) => table.catch_up().await?,
                 None => {
                     if let Some(table) = Table::open(&self.root, spec).await? {
                         self.open.insert(spec.name, table);
@@ -242,15 +247,23 @@ impl Tables {
     pub async fn maintain(&mut self) -> Result<Maintained, SinkError> {
         let mut done = Maintained::default();
         for table in self.open.values_mut() {
-            let (every, history) = (self.settings.checkpoint_every, self.settings.history);
-            done.add(maintain::tidy(table, every, history).await?);
+            done.add(maintain::tidy(table, self.settings.checkpoint_every).await?);
+        }
+        let history = self.settings.history;
+        let pause = history.min(SWEEP_EVERY);
+        if let Some(progress) = self.open.get(PROGRESS.name)
+            && self.swept.is_none_or(|swept| swept.elapsed() >= pause)
+        {
+            done.files = maintain::sweep(progress, history).await?;
+            self.swept = Some(Instant::now());
         }
         Ok(done)
     }
 
     fn versions(&self) -> BTreeMap<String, i64> {
         let data = self.open.values().filter(|table| table.spec.name != PROGRESS.name);
-        data.map(|table| (table.spec.name.to_owned(), table.version())).collect()
+        let signed = |version| i64::try_from(version).unwrap_or(i64::MAX);
+        data.map(|table| (table.spec.name.to_owned(), signed(table.version()))).collect()
     }
 
     async fn publish(&mut self) -> Result<(), SinkError> {
@@ -260,7 +273,7 @@ impl Tables {
         };
         let mut schemas = HashMap::new();
         for table in self.open.values().filter(|table| table.spec.name != PROGRESS.name) {
-            let columns = schema::arrow_schema(table.schema()?.as_ref())
+            let columns = schema::arrow_schema(table.schema())
                 .map_err(SinkError::table(table.spec.name, "described"))?;
             schemas.insert(table.spec.name, columns);
         }

@@ -127,6 +127,11 @@ pub async fn census(folder: &TempDir, table: &str) -> (i64, i64, i64, i64) {
     (number(0), number(1), number(2), number(3))
 }
 
+/// The single number of an answer.
+pub fn number(answer: &[RecordBatch]) -> i64 {
+    answer[0].column(0).as_primitive::<Int64Type>().value(0)
+}
+
 pub fn exists(folder: &TempDir, table: &str) -> bool {
     folder.path().join("tables").join(table).join("_delta_log").exists()
 }

@@ -24,11 +24,11 @@ impl Change for Append {
 
     async fn actions(&self, table: &Table) -> Result<Vec<Action>, SinkError> {
         let name = table.spec.name;
-        let held = table.schema()?;
-        let new = schema::missing(name, &held, &self.schema)?;
+        let held = table.schema();
+        let new = schema::missing(name, held, &self.schema)?;
         let mut actions = Vec::with_capacity(self.files.len() + 1);
         if !new.is_empty() {
-            let grown = schema::grown(table.state()?.metadata(), &held, &new)
+            let grown = schema::grown(table.metadata(), held, &new)
                 .map_err(SinkError::table(name, "given new columns"))?;
             actions.push(Action::Metadata(grown));
         }

@@ -1,33 +1,39 @@
 //! Rows and log positions in one Delta commit: the one place where a row becomes part of a table.
 //!
+//! A commit is one file of the log, named by its version and created only if nobody has that name yet. It
+//! holds the new files and, per log partition, a `txn` action with the last offset in them.
+//!
 //! | step | what | why |
 //! | --- | --- | --- |
-//! | 1 | read each position from the snapshot the commit is based on | a `txn` action fences, it does not compare: Delta takes any version number |
-//! | 2 | refuse unless each is where the rows were cut off | rows at or below it are in the table already |
-//! | 3 | commit files and new positions, with no checkpoint and no clean-up | those may fail after the commit is durable, and would report the commit as failed |
-//! | 4 | on any error reload, read the positions, decide from them | the answer may be lost though the commit landed |
+//! | 1 | compare each position the table holds with where the rows were cut off | Delta takes any version in a `txn`: it fences, it does not compare |
+//! | 2 | make the actions for the version the table has now | a column may have been added by another writer, a file of `progress` replaced |
+//! | 3 | create the next version's file | fails if another writer was faster; nothing else can be in the way |
+//! | 4 | after *any* failure read the versions that exist, and go to 1 | the answer may be lost though the file is there |
 //!
-//! After an error a position is either where it was (nothing landed: try again), at the end of the batch
-//! (it landed, or another writer wrote the same range, which holds the same rows), or elsewhere (another
-//! writer is at work on the partition: give the batch back). Files are never deleted here: a commit that
-//! names them may have landed, and one that no commit names is never read.
-//!
-//! A commit by another writer between our snapshot and ours is legal. Delta refuses ours if that commit
-//! moved one of our positions, changed the columns, or removed a file we remove; otherwise ours follows.
+//! At step 1 a position is where the rows were cut off (go on), at their end (our commit landed, or another
+//! writer wrote the same range, which holds the same rows), or elsewhere (another writer is at work on the
+//! partition: the batch goes back). So a commit that lost a race is not moved on top of the winner: it is
+//! made anew. No checkpoint and no clean-up happens here, since these may fail after the commit is durable.
+//! Files are never deleted here: a commit that names them may have landed or be on its way.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties, FinalizedCommit};
+use deltalake_core::DeltaTableError;
+use deltalake_core::kernel::transaction::{CommitData, TransactionError};
 use deltalake_core::kernel::{Action, Transaction};
-use deltalake_core::protocol::DeltaOperation;
+use deltalake_core::logstore::CommitOrBytes;
+use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use ringlake_transform::LogPartition;
 use serde_json::{Value, json};
 
 use super::table::{Table, app_id};
 use crate::error::SinkError;
 use crate::failpoint;
+
+/// How often in a row the look after a failure may fail itself.
+const LOOKS: u32 = 5;
 
 /// One log partition's step in one table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,123 +50,97 @@ pub(crate) struct Move {
 pub(crate) trait Change: Send + Sync {
     fn operation(&self) -> DeltaOperation;
 
-    /// The actions that fit the table's present snapshot; asked for anew before each attempt.
+    /// The actions that fit the table as it is now; asked for anew before each attempt.
     async fn actions(&self, table: &Table) -> Result<Vec<Action>, SinkError>;
 }
 
-/// What the tables say about a commit that reported an error.
-enum Outcome {
-    Landed,
-    NotLanded,
-}
-
-/// Commits, and returns how many attempts that took.
+/// Commits, and returns how many attempts that took; none if the table was there already.
 ///
 /// # Errors
-/// [`SinkError::Moved`] if another writer moved one of the positions; otherwise the last attempt's error.
+/// [`SinkError::Moved`] if another writer moved one of the positions; the last attempt's error after
+/// `attempts` failures, lost races not counted; [`SinkError::Unknown`] if the table cannot be asked.
 pub(crate) async fn commit(
     table: &mut Table,
     moves: &[Move],
     change: &dyn Change,
     attempts: u32,
 ) -> Result<u32, SinkError> {
-    if let Outcome::Landed = outcome(table, moves).await? {
-        return Ok(0);
+    if table.is_stale() {
+        table.catch_up().await?;
     }
-    let mut attempt = 1;
-    loop {
-        let error = match once(table, moves, change).await {
-            Ok(done) => {
-                let moved = moves.iter().map(|step| (&step.partition, step.to));
-                table.committed(done.snapshot, moved);
-                return Ok(attempt);
+    let (mut tried, mut failed) = (0, 0);
+    while !is_there(table, moves).await? {
+        tried += 1;
+        match once(table, moves, change).await {
+            Ok(()) => return Ok(tried),
+            Err(error) if error.must_reload() => return Err(error),
+            Err(SinkError::Table { source, .. })
+                if matches!(*source, DeltaTableError::VersionAlreadyExists(_)) =>
+            {
+                look(table).await?;
             }
-            Err(error) => error,
-        };
-        if error.must_reload() {
-            return Err(error);
+            Err(error) => {
+                failed += 1;
+                table.root.is_sound()?;
+                tracing::debug!(table = table.spec.name, tried, %error, "commit failed, looking what landed");
+                tokio::time::sleep(pause(failed)).await;
+                look(table).await?;
+                if failed >= attempts && !is_there(table, moves).await? {
+                    return Err(error);
+                }
+            }
         }
-        if let Outcome::Landed = settle(table, moves, &error).await? {
-            tracing::info!(table = table.spec.name, %error, "a commit landed though it reported an error");
-            return Ok(attempt);
-        }
-        if attempt >= attempts {
-            return Err(error);
-        }
-        tracing::debug!(table = table.spec.name, attempt, %error, "commit is tried again");
-        tokio::time::sleep(pause(attempt)).await;
-        attempt += 1;
     }
+    Ok(tried)
 }
 
-/// One attempt on the present snapshot.
-async fn once(
-    table: &Table,
-    moves: &[Move],
-    change: &dyn Change,
-) -> Result<FinalizedCommit, SinkError> {
+/// One attempt at the version after the table's present one.
+async fn once(table: &mut Table, moves: &[Move], change: &dyn Change) -> Result<(), SinkError> {
     let name = table.spec.name;
     let actions = change.actions(table).await?;
-    let now = chrono::Utc::now().timestamp_millis();
-    let positions = moves
-        .iter()
-        .map(|step| Transaction::new_with_last_update(app_id(&step.partition), step.to, Some(now)))
-        .collect();
-    let properties = CommitProperties::default()
-        .with_metadata(note(moves))
-        .with_application_transactions(positions)
-        .with_create_checkpoint(false)
-        .with_cleanup_expired_logs(Some(false));
-    let state = table.state()?;
+    let commit =
+        CommitData::new(actions, change.operation(), note(change, moves), positions(moves));
+    let failed = || SinkError::table(name, "committed to");
+    let body = commit.get_bytes().map_err(DeltaTableError::from).map_err(failed())?;
+    let version = table.version() + 1;
     failpoint::pass("commit", Some(name), "before");
-    let done = CommitBuilder::from(properties)
-        .with_actions(actions)
-        .build(Some(state), table.log_store(), change.operation())
+    table
+        .log_store()
+        .write_commit_entry(version, CommitOrBytes::LogBytes(body), uuid::Uuid::new_v4())
         .await
-        .map_err(SinkError::table(name, "committed to"))?;
+        .map_err(|error: TransactionError| failed()(error.into()))?;
     failpoint::pass("commit", Some(name), "after");
-    Ok(done)
+    table.apply(version, &commit.actions)
 }
 
-/// Reloads after an error and asks the table what it holds. An error that cannot be settled here is
-/// settled by the next start, which begins with the same question.
-async fn settle(
-    table: &mut Table,
-    moves: &[Move],
-    error: &SinkError,
-) -> Result<Outcome, SinkError> {
-    let mut attempt = 1;
+/// Takes in the versions that exist by now. If that cannot be found out, the next start will: it begins
+/// with the same question.
+async fn look(table: &mut Table) -> Result<(), SinkError> {
+    let mut looks = 1;
     loop {
-        table.root.is_sound()?;
-        let settled = match table.reload().await {
-            Ok(()) => outcome(table, moves).await,
-            Err(error) => Err(error),
-        };
-        match settled {
-            Err(source) if source.must_reload() => return Err(source),
-            Err(source) if attempt >= 5 => {
-                tracing::warn!(table = table.spec.name, %error, "commit failed, and so did the look after it");
-                return Err(SinkError::Unknown {
-                    table: table.spec.name,
-                    source: Box::new(source),
-                });
+        match table.catch_up().await {
+            Err(SinkError::Table { .. } | SinkError::File { .. }) if looks < LOOKS => {
+                tokio::time::sleep(pause(looks)).await;
+                looks += 1;
             }
-            Err(_) => tokio::time::sleep(pause(attempt)).await,
-            Ok(outcome) => return Ok(outcome),
+            Err(source @ (SinkError::Table { .. } | SinkError::File { .. })) => {
+                let table = table.spec.name;
+                return Err(SinkError::Unknown { table, source: Box::new(source) });
+            }
+            answer => return answer,
         }
-        attempt += 1;
     }
 }
 
-/// What the positions of the present snapshot say about these moves.
-async fn outcome(table: &mut Table, moves: &[Move]) -> Result<Outcome, SinkError> {
+/// Whether the table holds these moves already; if not, it is where they start.
+async fn is_there(table: &mut Table, moves: &[Move]) -> Result<bool, SinkError> {
     let held = table.held(moves.iter().map(|step| &step.partition)).await?;
     let at = |step: &Move| held.get(&step.partition).copied().flatten();
     if moves.iter().all(|step| at(step) == Some(step.to)) {
-        return Ok(Outcome::Landed);
+        return Ok(true);
     }
     match moves.iter().find(|step| at(step) != step.from) {
-        None => Ok(Outcome::NotLanded),
+        None => Ok(false),
         Some(step) => Err(SinkError::Moved {
             table: table.spec.name,
             partition: step.partition.clone(),
@@ -170,13 +150,26 @@ async fn outcome(table: &mut Table, moves: &[Move]) -> Result<Outcome, SinkError
     }
 }
 
+fn positions(moves: &[Move]) -> Vec<Transaction> {
+    let now = chrono::Utc::now().timestamp_millis();
+    moves
+        .iter()
+        .map(|step| Transaction::new_with_last_update(app_id(&step.partition), step.to, Some(now)))
+        .collect()
+}
+
 /// What the commit says of itself, for people and for `verify`.
-fn note(moves: &[Move]) -> HashMap<String, Value> {
+fn note(change: &dyn Change, moves: &[Move]) -> HashMap<String, Value> {
     let moves: Vec<Value> = moves
         .iter()
         .map(|step| json!({ "log": step.partition.to_string(), "after": step.from, "to": step.to }))
         .collect();
-    HashMap::from([("ringlake".to_owned(), Value::Array(moves))])
+    let appends =
+        matches!(change.operation(), DeltaOperation::Write { mode: SaveMode::Append, .. });
+    HashMap::from([
+        ("ringlake".to_owned(), Value::Array(moves)),
+        ("isBlindAppend".to_owned(), Value::Bool(appends)),
+    ])
 }
 
 /// Doubles from 50 ms, and differs between writers so that they do not meet again.

@@ -4,10 +4,12 @@
 //! checkpoint that fails must not make a commit look as if it had failed. After entries were deleted the
 //! table is read from nothing again and must have the files it had.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use deltalake_core::checkpoints;
-use ringlake_transform::tables::PROGRESS;
+use deltalake_core::{DeltaTable, checkpoints};
+use futures::TryStreamExt;
+use object_store::ObjectStoreExt;
 
 use super::table::Table;
 use crate::error::SinkError;
@@ -32,68 +34,64 @@ impl Maintained {
 
 /// Writes a checkpoint if the table has had `every` commits since its last, and then deletes log entries
 /// that the checkpoint makes superfluous and that are older than the table's retention.
-pub(crate) async fn tidy(
-    table: &mut Table,
-    every: u64,
-    history: Duration,
-) -> Result<Maintained, SinkError> {
+pub(crate) async fn tidy(table: &mut Table, every: u64) -> Result<Maintained, SinkError> {
     let mut done = Maintained::default();
     if table.commits_since_checkpoint < every {
         return Ok(done);
     }
     let name = table.spec.name;
-    table.reload().await?;
-    checkpoints::create_checkpoint(&table.delta, None)
+    let whole = table.whole().await?;
+    checkpoints::create_checkpoint(&whole, None)
         .await
         .map_err(SinkError::table(name, "given a checkpoint"))?;
     done.checkpoints = 1;
-    table.reload().await?;
     table.commits_since_checkpoint = 0;
 
-    let deleted = checkpoints::cleanup_metadata(&table.delta, None)
+    let deleted = checkpoints::cleanup_metadata(&whole, None)
         .await
         .map_err(SinkError::table(name, "freed of expired log entries"))?;
     done.log_files = u64::try_from(deleted).unwrap_or(u64::MAX);
     if deleted > 0 {
-        read_anew(table).await?;
-    }
-    if name == PROGRESS.name {
-        done.files = vacuum(table, history).await?;
+        // Read as a stranger would: a checkpoint that lost something shows here.
+        let (before, after) = (files(name, &whole)?, files(name, &table.whole().await?)?);
+        if before != after {
+            return Err(SinkError::TidiedAway { table: name, before, after });
+        }
     }
     Ok(done)
 }
 
-/// Opens the table as a stranger would. A checkpoint that lost something would show here, while the
-/// present snapshot still looks whole.
-async fn read_anew(table: &mut Table) -> Result<(), SinkError> {
-    let name = table.spec.name;
-    let before = table.state()?.log_data().num_files();
-    let version = table.version();
-    let Some(cold) = Table::open(&table.root, table.spec).await? else {
-        return Err(SinkError::TidiedAway { table: name, before, after: 0 });
-    };
-    let after = cold.state()?.log_data().num_files();
-    // Another writer may have gone on meanwhile; then only a loss of version would be wrong.
-    if cold.version() < version || (cold.version() == version && after != before) {
-        return Err(SinkError::TidiedAway { table: name, before, after });
-    }
-    table.delta.state = cold.delta.state;
-    Ok(())
+fn files(name: &'static str, table: &DeltaTable) -> Result<usize, SinkError> {
+    let state = table.snapshot().map_err(SinkError::table(name, "counted"))?;
+    Ok(state.log_data().num_files())
 }
 
-/// Deletes files of `progress` that were replaced longer ago than `history`. Only files whose removal
-/// stands in the log: what no commit names may belong to a commit in flight.
-async fn vacuum(table: &mut Table, history: Duration) -> Result<u64, SinkError> {
-    let name = table.spec.name;
+/// Deletes files of `progress` that no version of the last `history` names; returns how many. Each batch
+/// leaves one behind. What is younger may belong to a commit in flight.
+pub(crate) async fn sweep(progress: &Table, history: Duration) -> Result<u64, SinkError> {
+    let name = progress.spec.name;
+    let store = progress.log_store().object_store(None);
+    let whole = progress.whole().await?;
     let history = chrono::Duration::from_std(history).unwrap_or(chrono::Duration::MAX);
-    let (_, done) = table
-        .delta
-        .clone()
-        .vacuum()
-        .with_retention_period(history)
-        .with_enforce_retention_duration(false)
-        .await
-        .map_err(SinkError::table(name, "vacuumed"))?;
-    table.reload().await?;
-    Ok(u64::try_from(done.files_deleted.len()).unwrap_or(u64::MAX))
+    let Some(oldest) = chrono::Utc::now().checked_sub_signed(history) else { return Ok(0) };
+    let mut named: HashSet<String> = progress.files().keys().cloned().collect();
+    let state = whole.snapshot().map_err(SinkError::table(name, "asked for its old files"))?;
+    let mut removed = state.all_tombstones(progress.log_store());
+    while let Some(file) =
+        removed.try_next().await.map_err(SinkError::table(name, "asked for its old files"))?
+    {
+        if file.deletion_timestamp().is_none_or(|at| at >= oldest.timestamp_millis()) {
+            named.insert(file.path().into_owned());
+        }
+    }
+    let failed = |doing| SinkError::file(name, &"the folder", doing);
+    let mut swept = 0;
+    for file in store.list_with_delimiter(None).await.map_err(failed("listed"))?.objects {
+        let is_parquet = file.location.extension() == Some("parquet");
+        if is_parquet && file.last_modified < oldest && !named.contains(file.location.as_ref()) {
+            store.delete(&file.location).await.map_err(failed("swept"))?;
+            swept += 1;
+        }
+    }
+    Ok(swept)
 }

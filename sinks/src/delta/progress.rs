@@ -14,7 +14,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use async_trait::async_trait;
-use deltalake_core::kernel::Action;
+use deltalake_core::kernel::{Action, Remove};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
@@ -75,6 +75,7 @@ pub(crate) struct Row {
 /// A file of the present snapshot, with its rows.
 pub(crate) struct LiveFile {
     pub path: String,
+    pub size: i64,
     pub rows: Arc<Vec<Row>>,
 }
 
@@ -84,16 +85,14 @@ pub(crate) type Cache = Mutex<HashMap<String, Arc<Vec<Row>>>>;
 /// The files of the present snapshot. Reads only those that `cache` does not know, and leaves in it only
 /// those that are live.
 pub(crate) async fn live(table: &Table, cache: &Cache) -> Result<Vec<LiveFile>, SinkError> {
-    let paths: Vec<String> =
-        table.state()?.log_data().iter().map(|file| file.path().into_owned()).collect();
-    let mut files = Vec::with_capacity(paths.len());
-    for path in paths {
-        let known = lock(cache).get(&path).cloned();
+    let mut files = Vec::with_capacity(table.files().len());
+    for (path, size) in table.files() {
+        let known = lock(cache).get(path).cloned();
         let rows = match known {
             Some(rows) => rows,
-            None => Arc::new(read(table, &path).await?),
+            None => Arc::new(read(table, path).await?),
         };
-        files.push(LiveFile { path, rows });
+        files.push(LiveFile { path: path.clone(), size: *size, rows });
     }
     *lock(cache) = files.iter().map(|file| (file.path.clone(), Arc::clone(&file.rows))).collect();
     Ok(files)
@@ -113,7 +112,7 @@ pub(crate) struct Advance<'a> {
 #[async_trait]
 impl Change for Advance<'_> {
     fn operation(&self) -> DeltaOperation {
-        // With the predicate, a commit of another writer conflicts only if it touches these rows.
+        // The predicate tells other Delta writers which rows this replaced.
         let rows: Vec<String> = self.rows.iter().map(predicate).collect();
         DeltaOperation::Write {
             mode: SaveMode::Overwrite,
@@ -138,16 +137,19 @@ impl Change for Advance<'_> {
         let mut actions = Vec::with_capacity(out.len() + 1);
         for file in files::encode(&PROGRESS, &batch, self.level)? {
             lock(self.cache).insert(file.add.path.clone(), Arc::new(rows.clone()));
-            actions.push(files::store(PROGRESS.name, &table.log_store(), file).await?.into());
+            actions.push(files::store(PROGRESS.name, table.log_store(), file).await?.into());
         }
-        let gone: HashSet<&str> = out.iter().map(|file| file.path.as_str()).collect();
-        let state = table.state()?;
-        let files = state.log_data();
-        let removed = files
-            .iter()
-            .filter(|file| gone.contains(file.path().as_ref()))
-            .map(|file| Action::Remove(file.remove_action(true)));
-        actions.extend(removed);
+        actions.extend(out.into_iter().map(|file| {
+            Action::Remove(Remove {
+                path: file.path,
+                data_change: true,
+                deletion_timestamp: Some(chrono::Utc::now().timestamp_millis()),
+                extended_file_metadata: Some(true),
+                partition_values: Some(HashMap::new()),
+                size: Some(file.size),
+                ..Remove::default()
+            })
+        }));
         Ok(actions)
     }
 }
@@ -178,7 +180,7 @@ fn encode(rows: &[Row]) -> Result<RecordBatch, SinkError> {
 
 async fn read(table: &Table, path: &str) -> Result<Vec<Row>, SinkError> {
     let failed = || SinkError::file(PROGRESS.name, &path, "read");
-    let store = table.delta.object_store();
+    let store = table.log_store().object_store(None);
     let body =
         store.get(&Path::from(path)).await.map_err(failed())?.bytes().await.map_err(failed())?;
     let batches = ParquetRecordBatchReaderBuilder::try_new(body)

@@ -45,17 +45,14 @@ pub(crate) async fn keys(
     since: Micros,
     f: &mut (dyn FnMut(SeenKey<'_>) + Send),
 ) -> Result<(), SinkError> {
-    let files: Vec<(Path, i64)> = table
-        .state()?
-        .log_data()
-        .iter()
-        .filter(|file| {
-            file.stats().as_deref().and_then(newest).is_none_or(|newest| newest >= since)
-        })
-        .map(|file| (file.object_store_path(), file.size()))
-        .collect();
-    for (path, size) in files {
-        file(table, path, size, since, f).await?;
+    let snapshot = table.snapshot().await?;
+    let mut files = snapshot.file_views(table.log_store(), None);
+    while let Some(found) =
+        files.try_next().await.map_err(SinkError::table(table.spec.name, "listed"))?
+    {
+        if found.stats().as_deref().and_then(newest).is_none_or(|newest| newest >= since) {
+            file(table, found.object_store_path(), found.size(), since, f).await?;
+        }
     }
     Ok(())
 }
@@ -85,7 +82,8 @@ async fn file(
     f: &mut (dyn FnMut(SeenKey<'_>) + Send),
 ) -> Result<(), SinkError> {
     let name = table.spec.name;
-    let reader = StoredFile { store: table.delta.object_store(), path, size: size.unsigned_abs() };
+    let reader =
+        StoredFile { store: table.log_store().object_store(None), path, size: size.unsigned_abs() };
     let builder = ParquetRecordBatchStreamBuilder::new(reader)
         .await
         .map_err(SinkError::parquet(name, "opened"))?;

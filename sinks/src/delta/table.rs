@@ -1,21 +1,28 @@
 //! One Delta table: opening it, making it, and what it is known to hold.
 //!
+//! What a commit needs of a table is little: its version, its columns, and the positions it holds. These
+//! are read once and then follow each commit, ours or another writer's, by its actions. The list of all
+//! files is not kept: with it every commit would cost more the more files there are.
+//!
 //! A table is only trusted after its newest commit has been looked at (after a power cut it may be empty
 //! or cut short, and Delta readers take an empty commit for "nothing changed") and after what a killed
-//! predecessor left unsynced has been synced. Positions are read from the snapshot that the next commit
-//! is based on, and kept only as long as that snapshot is ours.
+//! predecessor left unsynced has been synced.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use deltalake_core::kernel::transaction::CommitData;
-use deltalake_core::kernel::{Action, Protocol, StructType, new_metadata};
+use deltalake_core::kernel::transaction::{CommitData, TransactionError};
+use deltalake_core::kernel::{
+    Action, EagerSnapshot, Metadata, Protocol, Snapshot, StructType, new_metadata,
+};
 use deltalake_core::logstore::{CommitOrBytes, LogStoreRef};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
-use deltalake_core::table::state::DeltaTableState;
 use deltalake_core::{DeltaTable, DeltaTableError};
 use futures::TryStreamExt;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
+use ringlake_transform::tables::PROGRESS;
 use ringlake_transform::{LogPartition, TableSpec};
 
 use super::rows::Held;
@@ -24,15 +31,28 @@ use crate::error::SinkError;
 use crate::root::Root;
 
 const RETENTION: &str = "delta.setTransactionRetentionDuration";
+/// What a table may ask of its writers beyond the first protocol; none of it concerns whole new files.
+const FEATURES: [&str; 5] =
+    ["appendOnly", "invariants", "deletionVectors", "timestampNtz", "vacuumProtocolCheck"];
+/// After this long without a look at the log, versions we have not seen might have been tidied away.
+const STALE: Duration = Duration::from_secs(3600);
 
 /// A table that exists.
 pub(crate) struct Table {
     pub spec: &'static TableSpec,
     pub root: Root,
-    pub delta: DeltaTable,
-    /// Positions read from the present snapshot; empty after it was replaced.
+    log_store: LogStoreRef,
+    version: u64,
+    metadata: Metadata,
+    schema: Arc<StructType>,
+    /// Every position that was asked for, and every one that a commit since `base` moved.
     held: Held,
-    /// Whether the snapshot has taken in commits of other writers since `take_adopted`.
+    /// The snapshot that positions which are not in `held` are read from.
+    base: Option<EagerSnapshot>,
+    /// The live files of `progress`, with their sizes; of other tables none are kept.
+    files: BTreeMap<String, i64>,
+    looked_at: Instant,
+    /// Whether commits of other writers were taken in since `take_adopted`.
     adopted: bool,
     pub commits_since_checkpoint: u64,
 }
@@ -42,29 +62,46 @@ pub(crate) fn app_id(partition: &LogPartition) -> String {
     format!("ringlake/{}/{}", partition.topic, partition.partition)
 }
 
+/// The log partition of such a name.
+fn partition_of(app_id: &str) -> Option<LogPartition> {
+    let (topic, partition) = app_id.strip_prefix("ringlake/")?.rsplit_once('/')?;
+    Some(LogPartition::new(topic, partition.parse().ok()?))
+}
+
 impl Table {
     /// The table, if it exists.
     pub async fn open(root: &Root, spec: &'static TableSpec) -> Result<Option<Self>, SinkError> {
-        let delta = DeltaTable::new(root.log_store(spec.name)?);
-        let exists = delta.verify_deltatable_existence().await;
+        let log_store = root.log_store(spec.name)?;
+        let exists = log_store.is_delta_table_location().await;
         if !exists.map_err(SinkError::table(spec.name, "looked for"))? {
             return Ok(None);
         }
-        let held = Held::new();
+        root.settle(spec.name).await?;
+        let checkpoint = check_log(spec.name, &log_store).await?;
+        let snapshot = Snapshot::try_new(&log_store, None)
+            .await
+            .map_err(SinkError::table(spec.name, "read"))?;
+        check_protocol(spec.name, snapshot.protocol())?;
         let mut table = Self {
             spec,
             root: root.clone(),
-            delta,
-            held,
+            version: snapshot.version(),
+            metadata: snapshot.metadata().clone(),
+            schema: snapshot.schema(),
+            held: Held::new(),
+            base: None,
+            files: BTreeMap::new(),
+            looked_at: Instant::now(),
             adopted: false,
-            commits_since_checkpoint: 0,
+            commits_since_checkpoint: snapshot.version().saturating_sub(checkpoint),
+            log_store,
         };
-        table.root.settle(spec.name).await?;
-        table.check_log().await?;
-        table.delta.load().await.map_err(SinkError::table(spec.name, "read"))?;
         table.check_properties()?;
-        table.commits_since_checkpoint =
-            table.version().unsigned_abs().saturating_sub(table.last_checkpoint().await);
+        if spec.name == PROGRESS.name {
+            let files = snapshot.file_views(&table.log_store, None);
+            let files = files.map_ok(|file| (file.path().into_owned(), file.size()));
+            table.files = files.try_collect().await.map_err(SinkError::table(spec.name, "read"))?;
+        }
         Ok(Some(table))
     }
 
@@ -72,7 +109,7 @@ impl Table {
     pub async fn open_or_create(
         root: &Root,
         spec: &'static TableSpec,
-        history: std::time::Duration,
+        history: Duration,
     ) -> Result<Self, SinkError> {
         if let Some(table) = Self::open(root, spec).await? {
             return Ok(table);
@@ -85,24 +122,29 @@ impl Table {
         })
     }
 
-    pub fn log_store(&self) -> LogStoreRef {
-        self.delta.log_store()
+    pub fn log_store(&self) -> &LogStoreRef {
+        &self.log_store
     }
 
-    pub fn state(&self) -> Result<&DeltaTableState, SinkError> {
-        self.delta.snapshot().map_err(SinkError::table(self.spec.name, "read"))
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
     }
 
-    pub fn schema(&self) -> Result<std::sync::Arc<StructType>, SinkError> {
-        Ok(self.state()?.schema())
+    pub fn schema(&self) -> &Arc<StructType> {
+        &self.schema
     }
 
-    /// The version of the present snapshot, in the signed form that `progress` keeps.
-    pub fn version(&self) -> i64 {
-        self.delta.version().and_then(|version| i64::try_from(version).ok()).unwrap_or(-1)
+    /// The live files of `progress` with their sizes.
+    pub fn files(&self) -> &BTreeMap<String, i64> {
+        &self.files
     }
 
-    /// The position of each of these partitions in the present snapshot.
+    /// The version that the next commit follows.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The position of each of these partitions.
     pub async fn held<'a>(
         &mut self,
         partitions: impl Iterator<Item = &'a LogPartition>,
@@ -119,41 +161,93 @@ impl Table {
         Ok(found)
     }
 
-    async fn read_position(&self, partition: &LogPartition) -> Result<Option<i64>, SinkError> {
-        self.state()?
-            .transaction_version(&self.log_store(), app_id(partition))
-            .await
-            .map_err(SinkError::table(self.spec.name, "asked for its positions"))
+    async fn read_position(&mut self, partition: &LogPartition) -> Result<Option<i64>, SinkError> {
+        if self.version == 0 {
+            return Ok(None);
+        }
+        let failed = || SinkError::table(self.spec.name, "asked for its positions");
+        let base = match self.base.take() {
+            Some(base) => base,
+            None => EagerSnapshot::try_new(&self.log_store, Some(self.version))
+                .await
+                .map_err(failed())?,
+        };
+        let position = base.transaction_version(&self.log_store, app_id(partition)).await;
+        self.base = Some(base);
+        position.map_err(failed())
     }
 
-    /// Takes over the snapshot of a commit of ours, which moved these positions.
-    pub fn committed<'a>(
-        &mut self,
-        state: DeltaTableState,
-        moved: impl Iterator<Item = (&'a LogPartition, i64)>,
-    ) {
-        let ours = self.delta.version().map(|version| version + 1) == Some(state.version());
-        if !ours {
-            self.held.clear();
-            self.adopted = true;
+    /// Lets go of the memory that positions were read from; it is read again when a partition is new.
+    pub fn release(&mut self) {
+        self.base = None;
+    }
+
+    /// Follows a commit by its actions.
+    pub fn apply(&mut self, version: u64, actions: &[Action]) -> Result<(), SinkError> {
+        for action in actions {
+            match action {
+                Action::Txn(txn) => {
+                    if let Some(partition) = partition_of(&txn.app_id) {
+                        self.held.insert(partition, Some(txn.version));
+                    }
+                }
+                Action::Metadata(metadata) => {
+                    let schema = metadata.parse_schema().map_err(DeltaTableError::from);
+                    self.schema =
+                        Arc::new(schema.map_err(SinkError::table(self.spec.name, "read"))?);
+                    self.metadata = metadata.clone();
+                    self.check_properties()?;
+                }
+                Action::Protocol(protocol) => check_protocol(self.spec.name, protocol)?,
+                Action::Add(add) if self.spec.name == PROGRESS.name => {
+                    self.files.insert(add.path.clone(), add.size);
+                }
+                Action::Remove(remove) => _ = self.files.remove(&remove.path),
+                _ => {}
+            }
         }
+        self.version = version;
+        self.looked_at = Instant::now();
         self.commits_since_checkpoint += 1;
-        self.delta.state = Some(state);
-        for (partition, last) in moved {
-            self.held.insert(partition.clone(), Some(last));
-        }
+        Ok(())
     }
 
-    /// Takes in what other writers committed, or what a commit of ours left in doubt.
-    pub async fn reload(&mut self) -> Result<(), SinkError> {
-        let before = self.version();
-        self.root.settle(self.spec.name).await?;
-        self.delta.update_state().await.map_err(SinkError::table(self.spec.name, "read again"))?;
-        if self.version() != before {
-            self.held.clear();
-            self.adopted = true;
-            self.check_properties()?;
+    /// Takes in what was committed since, by other writers or by a commit of ours that reported an error.
+    pub async fn catch_up(&mut self) -> Result<(), SinkError> {
+        if self.looked_at.elapsed() > STALE {
+            return self.read_anew().await;
         }
+        let before = self.version;
+        loop {
+            let next = self.version + 1;
+            let commit = self.log_store.read_commit_entry(next).await;
+            let Some(body) = commit.map_err(SinkError::table(self.spec.name, "read again"))? else {
+                break;
+            };
+            let actions = parse(self.spec.name, &commit_path(next), &body)?;
+            self.apply(next, &actions)?;
+        }
+        self.looked_at = Instant::now();
+        if self.version != before {
+            self.adopted = true;
+            // Whoever wrote these commits may have died before it synced them.
+            self.root.settle(self.spec.name).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the log may have been tidied behind our back, so that `catch_up` must come first.
+    pub fn is_stale(&self) -> bool {
+        self.looked_at.elapsed() > STALE
+    }
+
+    async fn read_anew(&mut self) -> Result<(), SinkError> {
+        let Some(fresh) = Self::open(&self.root, self.spec).await? else {
+            let gone = DeltaTableError::NotATable(self.spec.name.to_owned());
+            return Err(SinkError::table(self.spec.name, "read again")(gone));
+        };
+        let adopted = self.adopted || fresh.version != self.version;
+        *self = Self { adopted, ..fresh };
         Ok(())
     }
 
@@ -162,56 +256,87 @@ impl Table {
         std::mem::take(&mut self.adopted)
     }
 
+    /// The whole table at the present version, with its files; for tidying, not for committing.
+    pub async fn whole(&self) -> Result<DeltaTable, SinkError> {
+        let mut delta = DeltaTable::new(Arc::clone(&self.log_store));
+        let loaded = delta.load_version(self.version).await;
+        loaded.map_err(SinkError::table(self.spec.name, "read whole"))?;
+        Ok(delta)
+    }
+
+    /// The table at the present version, its files to be streamed.
+    pub async fn snapshot(&self) -> Result<Snapshot, SinkError> {
+        Snapshot::try_new(&self.log_store, Some(self.version))
+            .await
+            .map_err(SinkError::table(self.spec.name, "read"))
+    }
+
     fn check_properties(&self) -> Result<(), SinkError> {
-        if self.state()?.metadata().configuration().contains_key(RETENTION) {
+        if self.metadata.configuration().contains_key(RETENTION) {
             return Err(SinkError::Forgets { table: self.spec.name, property: RETENTION });
         }
         Ok(())
     }
+}
 
-    /// Refuses a log whose end is not whole. A commit is one file of JSON lines; after a power cut on a
-    /// disk that was not synced its newest may be empty, or end within a line.
-    async fn check_log(&self) -> Result<(), SinkError> {
-        let store = self.delta.object_store();
-        let torn = |path: &Path, what: String| SinkError::TornCommit {
-            table: self.spec.name,
-            path: path.to_string(),
-            what,
-        };
-        let read = |path: &Path| SinkError::file(self.spec.name, path, "read");
-        let log = Path::from("_delta_log");
-        let hint = format!("{:020}", self.last_checkpoint().await);
-        let start = log.clone().join(hint.as_str());
-        let mut newest = None;
-        let mut files = store.list_with_offset(Some(&log), &start);
-        while let Some(file) = files.try_next().await.map_err(read(&log))? {
-            if is_commit(&file.location) {
-                if file.size == 0 {
-                    return Err(torn(&file.location, "empty".to_owned()));
-                }
-                newest = newest.max(Some(file.location));
+/// Refuses a table that another tool has given features which a writer must heed and we do not.
+fn check_protocol(table: &'static str, protocol: &Protocol) -> Result<(), SinkError> {
+    let asked: Vec<String> = protocol
+        .writer_features()
+        .into_iter()
+        .flatten()
+        .map(ToString::to_string)
+        .filter(|feature| !FEATURES.contains(&feature.as_str()))
+        .collect();
+    let version = protocol.min_writer_version();
+    if (version > 2 && version < 7) || !asked.is_empty() {
+        return Err(SinkError::Protocol { table, version, features: asked.join(", ") });
+    }
+    Ok(())
+}
+
+/// Refuses a log whose end is not whole, and returns the version of its newest checkpoint. A commit is one
+/// file of JSON lines; after a power cut on a disk that was not synced the newest may be empty, or end
+/// within a line.
+async fn check_log(table: &'static str, log_store: &LogStoreRef) -> Result<u64, SinkError> {
+    let store = log_store.object_store(None);
+    let log = Path::from("_delta_log");
+    let checkpoint = last_checkpoint(&store).await;
+    let start = log.clone().join(format!("{checkpoint:020}").as_str());
+    let mut newest = None;
+    let mut files = store.list_with_offset(Some(&log), &start);
+    while let Some(file) = files.try_next().await.map_err(SinkError::file(table, &log, "listed"))? {
+        if is_commit(&file.location) {
+            if file.size == 0 {
+                return Err(torn(table, &file.location, "empty"));
             }
+            newest = newest.max(Some(file.location));
         }
-        let Some(newest) = newest else { return Ok(()) };
-        let body = store.get(&newest).await.map_err(read(&newest))?;
-        let body = body.bytes().await.map_err(read(&newest))?;
-        for line in serde_json::Deserializer::from_slice(&body).into_iter::<Action>() {
-            line.map_err(|error| torn(&newest, format!("cut short: {error}")))?;
-        }
-        Ok(())
     }
+    let Some(newest) = newest else { return Ok(checkpoint) };
+    let failed = || SinkError::file(table, &newest, "read");
+    let body = store.get(&newest).await.map_err(failed())?.bytes().await.map_err(failed())?;
+    parse(table, &newest, &body)?;
+    Ok(checkpoint)
+}
 
-    /// The version of the newest checkpoint, 0 without one.
-    async fn last_checkpoint(&self) -> u64 {
-        #[derive(serde::Deserialize)]
-        struct Hint {
-            version: u64,
-        }
-        let path = Path::from("_delta_log/_last_checkpoint");
-        let Ok(found) = self.delta.object_store().get(&path).await else { return 0 };
-        let Ok(body) = found.bytes().await else { return 0 };
-        serde_json::from_slice::<Hint>(&body).map_or(0, |hint| hint.version)
+/// The actions of a commit.
+fn parse(table: &'static str, path: &Path, body: &[u8]) -> Result<Vec<Action>, SinkError> {
+    if body.is_empty() {
+        return Err(torn(table, path, "empty"));
     }
+    serde_json::Deserializer::from_slice(body)
+        .into_iter::<Action>()
+        .collect::<Result<_, _>>()
+        .map_err(|error| torn(table, path, &format!("cut short or unknown: {error}")))
+}
+
+fn torn(table: &'static str, path: &Path, what: &str) -> SinkError {
+    SinkError::TornCommit { table, path: path.to_string(), what: what.to_owned() }
+}
+
+fn commit_path(version: u64) -> Path {
+    Path::from(format!("_delta_log/{version:020}.json"))
 }
 
 fn is_commit(path: &Path) -> bool {
@@ -220,12 +345,24 @@ fn is_commit(path: &Path) -> bool {
         .is_some_and(|version| version.len() == 20 && version.bytes().all(|b| b.is_ascii_digit()))
 }
 
+/// The version of the newest checkpoint, 0 without one.
+async fn last_checkpoint(store: &dyn object_store::ObjectStore) -> u64 {
+    #[derive(serde::Deserialize)]
+    struct Hint {
+        version: u64,
+    }
+    let path = Path::from("_delta_log/_last_checkpoint");
+    let Ok(found) = store.get(&path).await else { return 0 };
+    let Ok(body) = found.bytes().await else { return 0 };
+    serde_json::from_slice::<Hint>(&body).map_or(0, |hint| hint.version)
+}
+
 /// Writes version 0. If another writer was first, its table is as good as ours: a second metadata action
 /// must not follow, it would take back the columns that were added since.
 async fn create(
     log_store: &LogStoreRef,
     spec: &'static TableSpec,
-    history: std::time::Duration,
+    history: Duration,
 ) -> Result<(), DeltaTableError> {
     let columns = schema::delta_schema(&spec.schema())?;
     let kept = format!("interval {} seconds", history.as_secs());
@@ -252,9 +389,7 @@ async fn create(
         .write_commit_entry(0, CommitOrBytes::LogBytes(commit), uuid::Uuid::new_v4())
         .await;
     match first {
-        Err(deltalake_core::kernel::transaction::TransactionError::VersionAlreadyExists(_)) => {
-            Ok(())
-        }
+        Err(TransactionError::VersionAlreadyExists(_)) => Ok(()),
         other => Ok(other?),
     }
 }
