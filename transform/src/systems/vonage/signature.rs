@@ -8,9 +8,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 
 use crate::event::Micros;
 use crate::systems::Unverified;
@@ -34,26 +34,34 @@ pub fn verify(token: &str, body: &[u8], secret: &str, now: Micros) -> Result<(),
     }
     let signature =
         URL_SAFE_NO_PAD.decode(signature).map_err(|_| Unverified("its signature is no base64"))?;
-    mac(&secret, signed.as_bytes())?
-        .verify_slice(&signature)
-        .map_err(|_| Unverified("it was not made with this secret"))?;
+    if !bool::from(mac(&secret, signed.as_bytes()).ct_eq(signature.as_slice())) {
+        return Err(Unverified("it was not made with this secret"));
+    }
     let claims = json(claims).ok_or(Unverified("its claims cannot be read"))?;
     in_time(&claims, now.div_euclid(1_000_000))?;
     let told = HASH_CLAIMS.iter().find_map(|name| claims.get(*name)?.as_str());
     let told = told.ok_or(Unverified("it carries no hash of the body"))?;
-    let made =
-        [Sha256::digest(body).to_vec(), mac(&secret, body)?.finalize().into_bytes().to_vec()];
+    let made = [Sha256::digest(body).to_vec(), mac(&secret, body).to_vec()];
     if made.iter().any(|hash| is_hash(told, hash)) {
         return Ok(());
     }
     Err(Unverified("it was made for another body"))
 }
 
-fn mac(secret: &[u8], text: &[u8]) -> Result<Hmac<Sha256>, Unverified> {
-    let mac = Hmac::<Sha256>::new_from_slice(secret);
-    let mut mac = mac.map_err(|_| Unverified("the secret cannot be used"))?;
-    mac.update(text);
-    Ok(mac)
+/// HMAC-SHA256 (RFC 2104).
+fn mac(secret: &[u8], text: &[u8]) -> [u8; 32] {
+    let mut key = [0u8; 64];
+    let digest;
+    let short = if secret.len() > key.len() {
+        digest = Sha256::digest(secret);
+        digest.as_slice()
+    } else {
+        secret
+    };
+    key.iter_mut().zip(short).for_each(|(byte, secret)| *byte = *secret);
+    let inner = Sha256::new().chain_update(key.map(|byte| byte ^ 0x36)).chain_update(text);
+    let outer = Sha256::new().chain_update(key.map(|byte| byte ^ 0x5c));
+    outer.chain_update(inner.finalize()).finalize().into()
 }
 
 fn json(part: &str) -> Option<Value> {
@@ -95,7 +103,7 @@ mod tests {
         let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let signed = format!("{}.{}", part(header), part(claims));
         let secret = STANDARD.decode(secret).unwrap();
-        let signature = mac(&secret, signed.as_bytes()).unwrap().finalize().into_bytes();
+        let signature = mac(&secret, signed.as_bytes());
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
@@ -117,9 +125,23 @@ mod tests {
             verify(&good, b"{}", SECRET, NOW),
             Err(Unverified("it was made for another body"))
         );
-        let hmac = mac(&STANDARD.decode(SECRET).unwrap(), BODY).unwrap().finalize().into_bytes();
+        let hmac = mac(&STANDARD.decode(SECRET).unwrap(), BODY);
         let claims = json!({"iat": issued, "bodyHash": STANDARD.encode(hmac)});
         assert_eq!(check(&token(json!({"alg": "HS256"}), claims, SECRET)), Ok(()));
+    }
+
+    /// The first and sixth of RFC 4231's test cases: a short key, and one longer than a block.
+    #[test]
+    fn the_mac_is_that_of_the_rfc() {
+        let hex = |mac: [u8; 32]| mac.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        assert_eq!(
+            hex(mac(&[0x0b; 20], b"Hi There")),
+            "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"
+        );
+        assert_eq!(
+            hex(mac(&[0xaa; 131], b"Test Using Larger Than Block-Size Key - Hash Key First")),
+            "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
+        );
     }
 
     #[test]
