@@ -65,14 +65,42 @@ async fn values_of_all_kinds() {
 
 #[tokio::test]
 async fn the_table_groups_digits_and_aligns_numbers() {
-    let got = text(report().await, Format::Table, None).await;
-    assert!(got.contains("12,345.678901"), "{got}");
-    assert!(got.contains("4,000.25"), "{got}");
-    assert!(!got.contains("null"), "{got}");
-    let widths: Vec<usize> = got.lines().map(|line| line.chars().count()).collect();
-    assert!(widths.iter().all(|width| *width == widths[0]), "{got}");
-    let narrow = text(report().await, Format::Table, Some(60)).await;
-    assert!(narrow.lines().all(|line| line.chars().count() <= 60), "{narrow}");
+    let expected = r#"
+ agent  agent_name  currency  calls  costed_calls  billed_seconds           cost  cost_per_call  cost_per_minute
+─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+ 694    Ann "A", x  EUR           1             1        4,000.25  12,345.678901  12,345.678901       185.173610
+ 700                EUR           1             1              60         1.0000       1.000000         1.000000
+                                  1             0               0
+"#;
+    assert_eq!(text(report().await, Format::Table, None).await, expected.trim_start_matches('\n'));
+}
+
+#[tokio::test]
+async fn a_narrow_terminal_folds_headers_and_then_shows_records() {
+    let one =
+        || async { run(&engine(), &request("call-cost", &[("agent", "700")])).await.unwrap() };
+    let folded = "
+ agent  agent  currency  calls  costed   billed    cost  cost_per  cost_per
+        name                     calls  seconds              call    minute
+────────────────────────────────────────────────────────────────────────────
+ 700           EUR           1       1       60  1.0000  1.000000  1.000000
+";
+    let got = text(one().await, Format::Table, Some(80)).await;
+    assert_eq!(got, folded.trim_start_matches('\n'));
+    let records = "
+── 1 ────────────────────────────────────────
+ agent            700
+ agent_name
+ currency         EUR
+ calls            1
+ costed_calls     1
+ billed_seconds   60
+ cost             1.0000
+ cost_per_call    1.000000
+ cost_per_minute  1.000000
+";
+    let got = text(one().await, Format::Table, Some(60)).await;
+    assert_eq!(got, records.trim_start_matches('\n'));
 }
 
 #[tokio::test]
