@@ -35,6 +35,10 @@ pub enum LogError {
     #[error("cannot use kafka at {brokers}")]
     Broker { brokers: String, source: Cause },
 
+    /// Another producer's records in a compression that was left out of the build.
+    #[error("records in kafka at {brokers} are compressed in a way that this build cannot unpack")]
+    Packed { brokers: String, source: Cause },
+
     /// No answer in time. What was sent may or may not be in the log; the sender repeats it.
     #[error("the log did not answer within {} s", after.as_secs())]
     TimedOut { after: Duration },
@@ -99,6 +103,11 @@ impl LogError {
             ),
             Self::Broker { .. } => {
                 "see that the brokers are up and reachable from here; sending goes on by itself then"
+                    .into()
+            }
+            Self::Packed { .. } => {
+                "let their producer use lz4, snappy or no compression, or build ringlake with rdkafka's \
+                 features for gzip (libz-static) and zstd"
                     .into()
             }
             Self::Closed => "start ringlake again".into(),

@@ -52,8 +52,8 @@ impl DataLock {
     }
 }
 
-/// Bodies hold personal data, so a new data folder is for its owner alone.
-fn make_folder(folder: &Path) -> std::io::Result<()> {
+/// Bodies hold personal data, so a new folder is for its owner alone.
+pub(crate) fn make_folder(folder: &Path) -> std::io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }

@@ -67,6 +67,40 @@ async fn records_of_other_producers_are_taken_as_they_are() {
     }
 }
 
+/// Producers choose their own compression. What this build cannot unpack must not be skipped.
+#[tokio::test(flavor = "multi_thread")]
+async fn compressed_records_are_read_or_refused_by_name() {
+    let settings = KafkaSettings { partitions: 1, ..settings() };
+    let mut reader = reader(&settings).await;
+    let topic = topic(&settings, 0);
+    let produce = |codec: &str| {
+        let brokers = &settings.brokers;
+        let line =
+            format!("printf '{codec}-%0500d' 7 | kcat -P -b {brokers} -t {topic} -z {codec}");
+        // Cargo puts our own librdkafka in front of kcat's.
+        let mut kcat = Command::new("sh");
+        let kcat = kcat.args(["-c", &line]).env_remove("LD_LIBRARY_PATH");
+        assert!(kcat.status().unwrap().success());
+    };
+    for codec in ["none", "lz4", "snappy"] {
+        produce(codec);
+    }
+    let events = read(&mut reader, &Positions::default(), 3).await;
+    assert!(
+        events[1].1.body.starts_with(b"lz4-000") && events[2].1.body.starts_with(b"snappy-000")
+    );
+    produce("gzip");
+    let error = news(&mut reader).await.err().expect("gzip is not compiled in");
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "records in kafka at {} are compressed in a way that this build cannot unpack",
+            settings.brokers
+        )
+    );
+    assert!(news(&mut reader).await.is_err(), "nothing may be skipped");
+}
+
 fn now() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     i64::try_from(since.as_micros()).unwrap()

@@ -62,8 +62,7 @@ pub trait Log: Send + Sync {
 
 /// What a reader came back with.
 pub enum Polled {
-    /// Events in offset order; each partition at most once. Everything of it has to be written (or
-    /// dropped) before the next call.
+    /// Events in offset order; each partition at most once.
     Events(Vec<RawBatch>),
     /// Nothing came within the time.
     Idle,
@@ -75,8 +74,8 @@ pub enum Polled {
     Revoked(Vec<LogPartition>),
 }
 
-/// The reading side of a log. Calls follow one another: `next` means that what it gave before is
-/// done with.
+/// The reading side of a log. It never remembers what was written: a caller that drops events reads
+/// them again after another [`LogReader::start`].
 #[async_trait]
 pub trait LogReader: Send {
     /// The next events, at most about `max_bytes` of bodies (one event at least), waiting up to

@@ -19,7 +19,7 @@ use ringlake_transform::Positions;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::error::LogError;
-use crate::lock::{DataLock, sync_folder};
+use crate::lock::{DataLock, make_folder, sync_folder};
 use crate::log::{Log, LogStatus, MAX_EVENT_BYTES, NewRecord, TOPIC_PREFIX, Topics};
 
 mod reader;
@@ -96,7 +96,7 @@ impl EmbeddedLog {
     ) -> Result<Self, LogError> {
         let folder = lock.folder().join("log");
         let fail = |error| LogError::storage(&folder, error);
-        std::fs::create_dir_all(&folder).map_err(fail)?;
+        make_folder(&folder).map_err(fail)?;
         let topics = Topic::all(&Topics::new(TOPIC_PREFIX)).into();
         let shared = Arc::new(Shared::open(folder.join("events.redb"), topics, opener)?);
         // A new file is safe only when its entry in the folder is, and the folder's in the one above.

@@ -26,6 +26,7 @@ use ringlake_transform::{LogPartition, Micros, Positions, RawBatch, System};
 use super::brokers::{ASK, broker_error};
 use super::group::{Group, Rebalance};
 use super::log::partitions;
+use super::trouble::passes;
 use super::{KafkaSettings, Membership, RECEIVED_AT, ROUTE};
 use crate::error::LogError;
 use crate::log::batch::BatchBuilder;
@@ -279,25 +280,25 @@ impl GroupConsumer {
         body.len() + RECORD_BYTES
     }
 
-    /// Most of librdkafka's errors tell of a connection that it mends itself; some end the reading.
+    /// Some of librdkafka's errors tell of a connection or a group that it mends itself. Any other
+    /// ends the reading: it may stand for records that would be missing.
     fn judge(&self, error: KafkaError) -> Result<(), LogError> {
         use RDKafkaErrorCode as Code;
         match error.rdkafka_error_code() {
-            Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => Err(self.out_of_range(error)),
-            Some(
-                Code::TopicAuthorizationFailed
-                | Code::GroupAuthorizationFailed
-                | Code::SaslAuthenticationFailed
-                | Code::Authentication
-                | Code::Fatal,
-            ) => Err(broker_error(&self.brokers, error)),
-            _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {
-                Err(broker_error(&self.brokers, error))
+            Some(Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::LogTruncation) => {
+                Err(self.out_of_range(error))
             }
-            _ => {
+            Some(code) if passes(code) => {
                 tracing::debug!(%error, "kafka");
                 Ok(())
             }
+            Some(
+                Code::NotImplemented | Code::BadCompression | Code::UnsupportedCompressionType,
+            ) => {
+                let brokers = self.brokers.clone();
+                Err(LogError::Packed { brokers, source: Arc::new(error) })
+            }
+            _ => Err(broker_error(&self.brokers, error)),
         }
     }
 

@@ -24,6 +24,7 @@ mod consumer;
 mod group;
 mod log;
 mod reader;
+mod trouble;
 
 pub use self::log::KafkaLog;
 pub use reader::KafkaReader;

@@ -1,9 +1,9 @@
 //! The reading side over Kafka: an async face on the thread that owns the consumer.
 //!
 //! librdkafka hands out rebalances inside `poll`, so the consumer is polled only within a call of
-//! [`LogReader::next`]. That is what makes a rebalance drain first: while a batch is being written,
-//! nobody polls, and the partitions stay ours. It also means that `next` has to be called at least
-//! every `max.poll.interval.ms` (5 minutes).
+//! [`LogReader::next`]. That is what makes a rebalance drain first: until the caller comes back after
+//! `Revoked`, nobody polls, and the partitions stay ours. It also means that `next` has to be called
+//! at least every `max.poll.interval.ms` (5 minutes).
 
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
