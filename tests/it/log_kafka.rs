@@ -2,7 +2,8 @@
 //! records that are gone before they were read.
 
 use std::collections::BTreeSet;
-use std::process::Command;
+use std::io::Write;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -34,6 +35,13 @@ async fn reader(settings: &KafkaSettings) -> KafkaReader {
     KafkaReader::connect(settings.clone(), Membership::Group).await.unwrap()
 }
 
+/// Runs `kcat` with this input.
+fn pipe(input: &str, arguments: &[&str]) {
+    let mut kcat = kafka::kcat().args(arguments).stdin(Stdio::piped()).spawn().unwrap();
+    kcat.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    assert!(kcat.wait().unwrap().success(), "kcat {arguments:?}");
+}
+
 /// Calls `next` until it gives something else than `Idle`.
 async fn news(reader: &mut KafkaReader) -> Result<Polled, LogError> {
     let start = Instant::now();
@@ -52,9 +60,7 @@ async fn records_of_other_producers_are_taken_as_they_are() {
     let topic = topic(&settings, 1);
     kafka::produce(&settings.brokers, &topic, &["{\"plain\": 1}", "not json at all"]);
     // A key with no value: what a compacted topic calls a deletion.
-    let mut kcat = Command::new("sh");
-    let line = format!("printf 'k;' | kcat -P -b {} -t {topic} -K ';' -Z", settings.brokers);
-    assert!(kcat.args(["-c", &line]).status().unwrap().success());
+    pipe("k;", &["-P", "-b", &settings.brokers, "-t", &topic, "-K", ";", "-Z"]);
 
     let before = now();
     let events = read(&mut reader, &Positions::default(), 3).await;
@@ -74,13 +80,8 @@ async fn compressed_records_are_read_or_refused_by_name() {
     let mut reader = reader(&settings).await;
     let topic = topic(&settings, 0);
     let produce = |codec: &str| {
-        let brokers = &settings.brokers;
-        let line =
-            format!("printf '{codec}-%0500d' 7 | kcat -P -b {brokers} -t {topic} -z {codec}");
-        // Cargo puts our own librdkafka in front of kcat's.
-        let mut kcat = Command::new("sh");
-        let kcat = kcat.args(["-c", &line]).env_remove("LD_LIBRARY_PATH");
-        assert!(kcat.status().unwrap().success());
+        let body = format!("{codec}-{:0500}", 7);
+        pipe(&body, &["-P", "-b", &settings.brokers, "-t", &topic, "-z", codec]);
     };
     for codec in ["none", "lz4", "snappy"] {
         produce(codec);

@@ -70,8 +70,15 @@ impl Drop for Broker {
     }
 }
 
+/// `kcat` with the librdkafka it was built for: cargo puts ours in front of it.
+pub fn kcat() -> Command {
+    let mut kcat = Command::new("kcat");
+    kcat.env_remove("LD_LIBRARY_PATH");
+    kcat
+}
+
 fn is_up(broker: &str) -> bool {
-    let status = Command::new("kcat")
+    let status = kcat()
         .args(["-b", broker, "-L", "-m", "1"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -81,7 +88,7 @@ fn is_up(broker: &str) -> bool {
 
 /// Writes lines into a topic as another team's producer would: the payload, and nothing of ours.
 pub fn produce(broker: &str, topic: &str, lines: &[&str]) {
-    let mut kcat = Command::new("kcat")
+    let mut kcat = kcat()
         .args(["-P", "-b", broker, "-t", topic, "-p", "-1"])
         .stdin(Stdio::piped())
         .spawn()
@@ -94,7 +101,7 @@ pub fn produce(broker: &str, topic: &str, lines: &[&str]) {
 
 /// The positions of all records of a topic, as `(partition, offset)`.
 pub fn positions(broker: &str, topic: &str) -> Vec<(i64, i64)> {
-    let output = Command::new("kcat")
+    let output = kcat()
         .args(["-C", "-e", "-q", "-b", broker, "-t", topic, "-f", "%p %o\\n"])
         .output()
         .unwrap();
