@@ -150,3 +150,30 @@ impl From<LoadError> for Error {
 fn count(n: usize, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_has_the_message_its_causes_and_a_hint() {
+        let error = Error::file("read", "a.toml")(io::Error::other("no such thing"));
+        assert_eq!(error.report(), "error: cannot read a.toml\n  caused by: no such thing\n");
+        let mistake = |at: &str| Mistake { at: at.to_owned(), message: "wrong".to_owned() };
+        let error = Error::Settings(vec![mistake("a.toml:1"), mistake("RINGLAKE_LISTEN")]);
+        assert_eq!(
+            error.report(),
+            "error: 2 mistakes in the settings\n  a.toml:1: wrong\n  RINGLAKE_LISTEN: wrong\n\
+             hint: every setting and its default is in config/default.toml\n"
+        );
+        assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_is_no_failure() {
+        let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
+        assert!(Error::Output(gone()).is_broken_pipe());
+        assert!(!Error::file("write", "a")(gone()).is_broken_pipe());
+        assert!(!Error::Output(io::Error::other("full")).is_broken_pipe());
+    }
+}

@@ -91,7 +91,7 @@ async fn receive(args: &Args, config: &Config, app: &App) -> Result<String, Erro
     let events = day(args);
     let bar = app.console.bar(2 * events.len() as u64, "receiving and writing");
     let total = events.len() as u64;
-    let pace = Pace { connections: 16, rate: None };
+    let pace = Pace { connections: 48, rate: None };
     let step = || bar.inc(1);
     let sent = sender::send(&target, events.into_iter(), pace, &step);
     let sent = tokio::select! {

@@ -37,9 +37,7 @@ pub async fn run(_args: Args, app: &App) -> Result<(), Error> {
     let log = wiring::kafka_log(config).await?;
     let address = server.open_door(config, log, vendor_tokens.clone()).await?;
     if first_start {
-        app.console
-            .note("Paste these into the vendors' settings (`ringlake tokens` shows them again):");
-        app.console.note(tokens::listing(config, &vendor_tokens)?);
+        tokens::announce(config, &vendor_tokens, app.console)?;
     }
     app.console.note(format!(
         "ringlake receives on http://{address} into kafka at {}",

@@ -9,6 +9,7 @@ use ringlake_transform::{SYSTEMS, System, systems};
 
 use crate::app::App;
 use crate::config::Config;
+use crate::console::Console;
 use crate::error::Error;
 use crate::wiring;
 
@@ -43,12 +44,35 @@ pub async fn run(args: Args, app: &App) -> Result<(), Error> {
             of_system(config, &tokens, system)?
         }
     };
+    if let Some(note) = only_here(config) {
+        app.console.note(note);
+    }
     let mut out = app.console.data();
     writeln!(out, "{text}").and_then(|()| out.flush()).map_err(Error::Output)
 }
 
+/// On the first start of a door.
+pub fn announce(config: &Config, tokens: &Tokens, console: Console) -> Result<(), Error> {
+    console.note("Paste these into the vendors' settings (`ringlake tokens` shows them again):\n");
+    console.note(listing(config, tokens)?);
+    if let Some(note) = only_here(config) {
+        console.note(note);
+    }
+    Ok(())
+}
+
+/// What to know before pasting, where no vendor can reach these addresses.
+fn only_here(config: &Config) -> Option<&'static str> {
+    let ip = config.listen.ip();
+    let unknown = config.public_url.is_empty() && (ip.is_loopback() || ip.is_unspecified());
+    unknown.then_some(
+        "note: vendors cannot reach these addresses; put a TLS proxy in front of the door and set \
+         public_url in ringlake.toml to its address",
+    )
+}
+
 /// Every system with its URLs.
-pub fn listing(config: &Config, tokens: &Tokens) -> Result<String, Error> {
+fn listing(config: &Config, tokens: &Tokens) -> Result<String, Error> {
     let systems: Result<Vec<String>, Error> =
         SYSTEMS.iter().map(|system| of_system(config, tokens, *system)).collect();
     Ok(systems?.join("\n"))

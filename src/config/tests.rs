@@ -73,7 +73,10 @@ name = \"a\"
 cron = \"0 6 * * *\"
 ";
     let mistakes = read(file, &[]).unwrap_err();
-    assert!(mistakes.iter().any(|m| m.starts_with("ringlake.toml:3: export a: cron")), "{mistakes:?}");
+    assert!(
+        mistakes.iter().any(|m| m.starts_with("ringlake.toml:3: export a: cron")),
+        "{mistakes:?}"
+    );
     assert!(mistakes.contains(&"ringlake.toml:7: two exports are named \"a\"".to_owned()));
     assert!(mistakes.iter().any(|m| m.starts_with("ringlake.toml:6: an export needs exactly one")));
 }
