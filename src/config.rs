@@ -16,7 +16,7 @@ mod exports;
 mod layers;
 mod units;
 
-pub use environment::TOKEN as TOKEN_VARIABLE;
+pub use environment::{SECRET as SECRET_VARIABLE, TOKEN as TOKEN_VARIABLE};
 pub use exports::Export;
 pub use units::{ByteSize, Span};
 

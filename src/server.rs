@@ -52,6 +52,7 @@ impl Server {
         let parts = DoorParts {
             log,
             tokens,
+            secrets: wiring::secrets(),
             metrics: Metrics::new(&self.registry)?,
             registry: self.registry.clone(),
             ready: Arc::new(move || counts.trouble().map_or(Ok(()), Err)),

@@ -14,7 +14,7 @@ use ringlake_sinks::{Sink, SinkSettings};
 use ringlake_transform::SYSTEMS;
 use url::Url;
 
-use crate::config::{Config, LogKind, TOKEN_VARIABLE};
+use crate::config::{Config, LogKind, SECRET_VARIABLE, TOKEN_VARIABLE};
 use crate::error::Error;
 
 /// Both sides of the log of a process that receives and writes.
@@ -118,7 +118,7 @@ fn tables_url(root: &str) -> Result<Url, Error> {
 pub fn tokens(config: &Config) -> Result<Tokens, Error> {
     make_folder(&config.data)?;
     let path = config.data.join(TOKENS_FILE);
-    Ok(Tokens::load_or_create(path, tokens_given(|name| std::env::var(name).ok()))?)
+    Ok(Tokens::load_or_create(path, given(TOKEN_VARIABLE, |name| std::env::var(name).ok()))?)
 }
 
 /// Whether the data folder has tokens already.
@@ -126,11 +126,17 @@ pub fn has_tokens(config: &Config) -> bool {
     config.data.join(TOKENS_FILE).exists()
 }
 
-fn tokens_given(variable: impl Fn(&str) -> Option<String>) -> BTreeMap<String, String> {
+/// The secrets of vendors that sign their requests; the door then asks for the signature.
+pub fn secrets() -> BTreeMap<String, String> {
+    given(SECRET_VARIABLE, |name| std::env::var(name).ok())
+}
+
+/// What a variable of this prefix and a system's name gives, by that name.
+fn given(prefix: &str, variable: impl Fn(&str) -> Option<String>) -> BTreeMap<String, String> {
     let given = SYSTEMS.iter().filter_map(|system| {
-        let name = format!("{TOKEN_VARIABLE}{}", system.name().to_ascii_uppercase());
-        let token = variable(&name).filter(|token| !token.trim().is_empty())?;
-        Some((system.name().to_owned(), token.trim().to_owned()))
+        let name = format!("{prefix}{}", system.name().to_ascii_uppercase());
+        let value = variable(&name).filter(|value| !value.trim().is_empty())?;
+        Some((system.name().to_owned(), value.trim().to_owned()))
     });
     given.collect()
 }

@@ -14,6 +14,8 @@ const KAFKA_OPTIONS: &str = "RINGLAKE_LOG_KAFKA_OPTIONS_";
 const NOT_SETTINGS: &[&str] = &["RINGLAKE_CONFIG", "RINGLAKE_LOG_FILTER", "RINGLAKE_FAILPOINT"];
 /// A system's token, in place of the one in the data folder: `RINGLAKE_TOKEN_` and its name.
 pub const TOKEN: &str = "RINGLAKE_TOKEN_";
+/// The secret with which a system's vendor signs its requests: `RINGLAKE_SECRET_` and its name.
+pub const SECRET: &str = "RINGLAKE_SECRET_";
 
 /// What the environment says, as TOML text with one setting a line, and the variable of each line.
 pub struct Environment {
@@ -50,7 +52,9 @@ pub fn read(
                     message: format!("{value:?} is no {}", default.type_str()),
                 }),
             }
-        } else if !NOT_SETTINGS.contains(&name.as_str()) && !name.starts_with(TOKEN) {
+        } else if !NOT_SETTINGS.contains(&name.as_str())
+            && ![TOKEN, SECRET].iter().any(|prefix| name.starts_with(prefix))
+        {
             environment.unknown.push(name);
         }
     }

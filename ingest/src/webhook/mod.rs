@@ -4,8 +4,8 @@
 //! step:
 //!
 //! ```text
-//! path and method ▶ system ▶ token ▶ rate ▶ content type ▶ size ▶ body in time ▶ split ▶ log ▶ 200
-//!        404, 405     404     401    429      415          413      408          400     503
+//! path, method ▶ system ▶ token ▶ rate ▶ content type ▶ size ▶ body in time ▶ signature ▶ split ▶ log
+//!     404, 405     404     401    429      415          413      408          401        400   503
 //! ```
 //!
 //! 200 means that the log holds every event of the request. A body that nobody can read is kept too
@@ -14,6 +14,7 @@
 //! The door must never write a body, a token, or the path of a webhook (its last part may be a token)
 //! to a log line, and never echo what was sent.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,6 +88,9 @@ pub type ReadyCheck = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 pub struct DoorParts {
     pub log: Arc<dyn Log>,
     pub tokens: Arc<Tokens>,
+    /// By the system's name: the secret with which its vendor signs. A system that signs and has one
+    /// here is taken only with a valid signature, besides its token.
+    pub secrets: BTreeMap<String, String>,
     pub metrics: Metrics,
     /// Shown at `/metrics` and on the page at `/`.
     pub registry: Registry,

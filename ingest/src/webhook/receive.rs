@@ -110,10 +110,29 @@ async fn admit(
     let body =
         body::read(body, &head.headers, settings.max_body_bytes, settings.body_timeout).await?;
     let query = if by_get { head.uri.query().unwrap_or_default() } else { "" };
-    let request =
-        systems::Request { query, content_type: media_type.as_deref(), headers: &[], body };
+    let headers = &text_headers(&head.headers);
+    let request = systems::Request { query, content_type: media_type.as_deref(), headers, body };
+    check_signature(shared, system, &request, received_at)?;
     let events = system.split(&request);
     keep(shared, target, received_at, events).await
+}
+
+/// Those headers that are text; hyper's names are lower case already.
+fn text_headers(headers: &HeaderMap) -> Vec<(&str, &str)> {
+    headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect()
+}
+
+/// Over the raw body, where the vendor signs and its secret is known.
+fn check_signature(
+    shared: &Shared,
+    system: &'static dyn System,
+    request: &systems::Request<'_>,
+    now: Micros,
+) -> Result<(), Refusal> {
+    let Some(secret) = shared.parts.secrets.get(system.name()).filter(|_| system.signs()) else {
+        return Ok(());
+    };
+    system.verify(request, secret, now).map_err(Refusal::Unverified)
 }
 
 /// Whether the header or the path brings a valid token.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Response, StatusCode};
+use ringlake_transform::systems::Unverified;
 use ringlake_transform::{SYSTEMS, System};
 use serde_json::json;
 
@@ -22,6 +23,7 @@ pub(super) enum Refusal {
     UnknownRoute(&'static dyn System),
     Method(&'static dyn System),
     Unauthorized,
+    Unverified(Unverified),
     Limited { system: &'static dyn System, wait: Duration },
     MediaType(&'static dyn System),
     Encoded,
@@ -38,7 +40,7 @@ impl Refusal {
         match self {
             Self::NotFound | Self::UnknownSystem | Self::UnknownRoute(_) => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Unauthorized | Self::Unverified(_) => StatusCode::UNAUTHORIZED,
             Self::Limited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::MediaType(_) | Self::Encoded => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge { .. } | Self::EventTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -54,7 +56,7 @@ impl Refusal {
             Self::NotFound | Self::UnknownSystem | Self::UnknownRoute(_) | Self::Method(_) => {
                 "unknown"
             }
-            Self::Unauthorized => "unauthorized",
+            Self::Unauthorized | Self::Unverified(_) => "unauthorized",
             Self::Limited { .. } => "limited",
             Self::MediaType(_) | Self::Encoded => "unsupported",
             Self::TooLarge { .. } | Self::EventTooLarge { .. } => "too_large",
@@ -82,6 +84,7 @@ impl Refusal {
                 format!("{} takes {}", system.name(), methods(*system).replace(", ", " and "))
             }
             Self::Unauthorized => "the token is missing or wrong".into(),
+            Self::Unverified(why) => why.to_string(),
             Self::Limited { system, .. } => format!("too many requests for {}", system.name()),
             Self::MediaType(system) => {
                 format!("this content type cannot be an event of {}", system.name())
@@ -115,6 +118,11 @@ impl Refusal {
             Self::Unauthorized => {
                 "send the token as 'Authorization: Bearer TOKEN' or as the last part \
                  of the path; 'ringlake tokens' shows it"
+                    .into()
+            }
+            Self::Unverified(_) => {
+                "see that the vendor's settings and ringlake have the same secret for \
+                 these webhooks"
                     .into()
             }
             Self::Limited { .. } => "send it again after the time in Retry-After, or raise \

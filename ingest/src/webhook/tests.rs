@@ -6,12 +6,15 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use ringlake_transform::{Positions, RawEvent, SYSTEMS, System};
+use ringlake_transform::{Positions, RawEvent, SYSTEMS, System, systems};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -52,6 +55,15 @@ async fn open(settings: DoorSettings) -> Open {
 }
 
 async fn open_with(settings: DoorSettings, dir: tempfile::TempDir, log: EmbeddedLog) -> Open {
+    open_signed(settings, dir, log, BTreeMap::new()).await
+}
+
+async fn open_signed(
+    settings: DoorSettings,
+    dir: tempfile::TempDir,
+    log: EmbeddedLog,
+    secrets: BTreeMap<String, String>,
+) -> Open {
     let log = Arc::new(log);
     let tokens = Tokens::load_or_create(dir.path().join(TOKENS_FILE), BTreeMap::new()).unwrap();
     let tokens = Arc::new(tokens);
@@ -61,6 +73,7 @@ async fn open_with(settings: DoorSettings, dir: tempfile::TempDir, log: Embedded
     let parts = DoorParts {
         log: log.clone(),
         tokens: tokens.clone(),
+        secrets,
         metrics: Metrics::new(&registry).unwrap(),
         registry,
         ready: Arc::new(move || match asked.load(Ordering::SeqCst) {
@@ -290,6 +303,12 @@ fn each_text_is_as_it_should_be() {
             "send it again after the time in Retry-After, or raise requests_per_second in the configuration",
         ),
         (
+            Refusal::Unverified(systems::Unverified("it has expired")),
+            401,
+            "the signature is refused: it has expired",
+            "see that the vendor's settings and ringlake have the same secret for these webhooks",
+        ),
+        (
             Refusal::Encoded,
             415,
             "a compressed body is not taken",
@@ -348,6 +367,67 @@ fn each_text_is_as_it_should_be() {
         let body: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(body, json!({ "error": error, "hint": hint }));
     }
+}
+
+/// HMAC-SHA256 (RFC 2104) for keys of at most 64 bytes.
+fn mac(key: &[u8], text: &[u8]) -> Vec<u8> {
+    let pad = |byte: u8| -> Vec<u8> {
+        (0..64).map(|at| key.get(at).copied().unwrap_or(0) ^ byte).collect()
+    };
+    let inner = Sha256::new().chain_update(pad(0x36)).chain_update(text).finalize();
+    Sha256::new().chain_update(pad(0x5c)).chain_update(inner).finalize().to_vec()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_secret_is_known_the_signature_counts_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let lock = Arc::new(DataLock::acquire(dir.path()).unwrap());
+    let log = EmbeddedLog::open(&lock, EmbeddedSettings::default()).unwrap();
+    let secret = URL_SAFE_NO_PAD.encode([7; 32]);
+    let secrets = [("vonage".to_owned(), secret.clone())].into();
+    let door = open_signed(DoorSettings::default(), dir, log, secrets).await;
+    let path = format!("/webhooks/vonage/{}", door.token("vonage"));
+    let answer = door.send("POST", &path, &[], EVENT).await;
+    assert_eq!(answer.status, 401);
+    assert_eq!(
+        answer.body,
+        json!({
+            "error": "the signature is refused: there is no Vonage-Signature header",
+            "hint": "see that the vendor's settings and ringlake have the same secret for these webhooks"
+        })
+    );
+
+    let hash: String = Sha256::digest(EVENT).iter().map(|byte| format!("{byte:02x}")).collect();
+    let now = crate::log::now() / 1_000_000;
+    let claims = json!({ "iat": now, "exp": now + 300, "payload_hash": hash }).to_string();
+    let head = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
+    let signed = format!("{head}.{}", URL_SAFE_NO_PAD.encode(claims));
+    let mac = mac(secret.as_bytes(), signed.as_bytes());
+    let token = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(mac));
+    let signature = [("vonage-signature", token.as_str())];
+    assert_eq!(door.send("POST", &path, &signature, EVENT).await.status, 200);
+    assert_eq!(door.send("POST", &path, &signature, "{}").await.status, 401);
+    // The token is asked for all the same, and other systems are as before.
+    assert_eq!(door.send("POST", "/webhooks/vonage", &signature, EVENT).await.status, 401);
+    assert_eq!(door.post("freshcaller", EVENT).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_that_belong_to_an_event_are_kept_with_it() {
+    let door = open(DoorSettings::default()).await;
+    let bearer = format!("Bearer {}", door.token("vonage"));
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("content-type", "application/json"),
+        ("ce-type", "channel.ended.v1"),
+        ("ce-id", "e-1"),
+    ];
+    let answer = door.send("POST", "/webhooks/vonage", &headers, "{\"a\":1}").await;
+    assert_eq!((answer.status, answer.body), (200, json!({ "accepted": 1 })));
+    let (_, event) = door.kept().await.remove(0);
+    let body: Value = serde_json::from_slice(&event.body).unwrap();
+    assert_eq!(body, json!({ "type": "channel.ended.v1", "id": "e-1", "data": { "a": 1 } }));
+    assert!(!String::from_utf8_lossy(&event.body).contains("Bearer"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
