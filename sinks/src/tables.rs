@@ -271,12 +271,8 @@ impl Tables {
             Some(table) => Progress::of(&progress::live(table, &self.cache).await?),
             None => Progress::default(),
         };
-        let mut schemas = HashMap::new();
-        for table in self.open.values().filter(|table| table.spec.name != PROGRESS.name) {
-            let columns = schema::arrow_schema(table.schema())
-                .map_err(SinkError::table(table.spec.name, "described"))?;
-            schemas.insert(table.spec.name, columns);
-        }
+        let data = self.open.values().filter(|table| table.spec.name != PROGRESS.name);
+        let schemas = data.map(|table| (table.spec.name, table.arrow_schema())).collect();
         *self.shown.write().unwrap_or_else(PoisonError::into_inner) = Shown { progress, schemas };
         Ok(())
     }
@@ -311,6 +307,7 @@ async fn open_or_create<'a>(
 /// Rows to durable files.
 async fn store(part: Fresh, level: i32) -> Result<Stored, SinkError> {
     let Fresh { spec, log_store, rows, moves } = part;
+    failpoint::pass("write", Some(spec.name), "before");
     let (schema, count) = (rows.schema(), rows.num_rows());
     let encoded = tokio::task::spawn_blocking(move || files::encode(spec, &rows, level))
         .await
@@ -320,5 +317,6 @@ async fn store(part: Fresh, level: i32) -> Result<Stored, SinkError> {
         .buffered(8)
         .try_collect()
         .await?;
+    failpoint::pass("write", Some(spec.name), "after");
     Ok(Stored { spec, append: Append { files, schema }, rows: count, moves })
 }

@@ -167,6 +167,7 @@ fn properties(
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(level)?))
         .set_max_row_group_row_count(Some(GROUP_ROWS))
+        .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_created_by(concat!("ringlake ", env!("CARGO_PKG_VERSION")).to_owned());
     let whole: Vec<&str> = spec
         .declared()
@@ -175,6 +176,11 @@ fn properties(
         .map(|column| column.name)
         .chain([EXTRA])
         .collect();
+    for column in stats::columns(spec) {
+        // Bounds per page as well, where queries filter.
+        let path = ColumnPath::from(column.name);
+        properties = properties.set_column_statistics_enabled(path, EnabledStatistics::Page);
+    }
     for field in schema.fields() {
         let path = ColumnPath::from(field.name().as_str());
         if whole.contains(&field.name().as_str()) {
@@ -191,4 +197,78 @@ fn properties(
         }
     }
     Ok(properties.build())
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::Int64Type;
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+    use ringlake_transform::tables;
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::{MARCH, calls_log, rows, with_column};
+
+    #[test]
+    fn a_file_a_month_sorted_and_with_bounds() {
+        let offsets: Vec<i64> = (0..60).collect();
+        let batch = rows(&tables::CALLS, &calls_log(), &offsets);
+        let files = encode(&tables::CALLS, &batch.rows, 1).unwrap();
+        let folders: Vec<&str> =
+            files.iter().filter_map(|file| file.add.path.split('/').next()).collect();
+        assert_eq!(folders, ["event_month=2026-03", "event_month=2026-04"]);
+
+        let file = &files[0];
+        assert_eq!(file.add.partition_values["event_month"].as_deref(), Some("2026-03"));
+        assert_eq!(file.add.size as usize, file.bytes.len());
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file.bytes.clone()).unwrap();
+        let batch = reader.build().unwrap().next().unwrap().unwrap();
+        assert_eq!(batch.num_rows(), 31);
+        assert!(batch.column_by_name("event_month").is_none());
+        let ids: Vec<_> = batch["call_id"].as_string::<i32>().iter().flatten().collect();
+        let offsets: Vec<_> = batch["offset"].as_primitive::<Int64Type>().values().to_vec();
+        let mut sorted: Vec<_> = ids.into_iter().zip(offsets).collect();
+        let found = sorted.clone();
+        sorted.sort_unstable();
+        assert_eq!(found, sorted);
+
+        let stats: serde_json::Value =
+            serde_json::from_str(file.add.stats.as_deref().unwrap()).unwrap();
+        assert_eq!(stats["numRecords"], 31);
+        assert_eq!(stats["minValues"]["offset"], 0);
+        assert_eq!(stats["maxValues"]["offset"], 30);
+        // 30 days and 30 µs later, rounded outwards.
+        assert_eq!(stats["minValues"]["event_time"], "2026-03-01T12:00:00.000Z");
+        assert_eq!(stats["maxValues"]["event_time"], "2026-03-31T12:00:00.001Z");
+        assert_eq!(MARCH % 1_000_000, 0);
+        assert_eq!(stats["minValues"]["call_id"], "call_id 0");
+        assert_eq!(stats["nullCount"]["started_at"], 0);
+        assert_eq!(stats["maxValues"]["notes"], json!(null), "not a column that queries filter by");
+    }
+
+    #[test]
+    fn long_text_has_bounds_that_hold() {
+        let batch = rows(&tables::CALLS, &calls_log(), &[1]);
+        let place = batch.rows.schema().index_of("event_type").unwrap();
+        let mut columns = batch.rows.columns().to_vec();
+        let long = "é".repeat(500);
+        columns[place] = Arc::new(arrow::array::StringArray::from(vec![long.as_str()]));
+        let batch = RecordBatch::try_new(batch.rows.schema(), columns).unwrap();
+        let files = encode(&tables::CALLS, &batch, 1).unwrap();
+        let stats: serde_json::Value =
+            serde_json::from_str(files[0].add.stats.as_deref().unwrap()).unwrap();
+        let (low, high) =
+            (stats["minValues"]["event_type"].as_str(), stats["maxValues"]["event_type"].as_str());
+        assert!(low.unwrap() < long.as_str() && high.unwrap() > long.as_str());
+        assert!(high.unwrap().len() < 100);
+    }
+
+    #[test]
+    fn labels_are_in_the_file_too() {
+        let batch = with_column(rows(&tables::DEALS, &calls_log(), &[1]), "cf_area", "Area");
+        let files = encode(&tables::DEALS, &batch.rows, 1).unwrap();
+        let reader = ParquetRecordBatchReaderBuilder::try_new(files[0].bytes.clone()).unwrap();
+        let field = reader.schema().field_with_name("cf_area").unwrap();
+        assert_eq!(field.metadata()["ringlake.label"], "Area");
+    }
 }

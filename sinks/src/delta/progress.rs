@@ -102,6 +102,9 @@ fn lock(cache: &Cache) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Vec<Row>
     cache.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// With more live files than this all become one: each import leaves one behind, and readers open all.
+const MANY_FILES: usize = 16;
+
 /// Replaces the rows of the partitions that a batch moved.
 pub(crate) struct Advance<'a> {
     pub rows: Vec<Row>,
@@ -123,10 +126,10 @@ impl Change for Advance<'_> {
 
     async fn actions(&self, table: &Table) -> Result<Vec<Action>, SinkError> {
         let moved: HashSet<&LogPartition> = self.rows.iter().map(|row| &row.partition).collect();
-        let is_replaced =
-            |file: &LiveFile| file.rows.iter().any(|row| moved.contains(&row.partition));
-        let (out, _): (Vec<_>, Vec<_>) =
-            live(table, self.cache).await?.into_iter().partition(is_replaced);
+        let mut out = live(table, self.cache).await?;
+        if out.len() <= MANY_FILES {
+            out.retain(|file| file.rows.iter().any(|row| moved.contains(&row.partition)));
+        }
         let carried = out
             .iter()
             .flat_map(|file| file.rows.iter())

@@ -67,3 +67,48 @@ fn number<'a>(
         .and_then(|column| column.as_primitive_opt::<Int64Type>())
         .ok_or_else(|| ArrowError::SchemaError(format!("rows have no integer column {name}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use ringlake_transform::tables;
+
+    use super::*;
+    use crate::testing;
+
+    proptest! {
+        #[test]
+        fn what_lies_after_the_position_stays(
+            offsets in proptest::collection::btree_set(0i64..60, 1..20),
+            mine in proptest::option::of(-1i64..70),
+            other in proptest::option::of(-1i64..70),
+        ) {
+            let offsets: Vec<i64> = offsets.into_iter().collect();
+            let log = LogPartition::new("t", 3);
+            let rows = testing::rows(&tables::TASKS, &log, &offsets).rows;
+            let held = Held::from([
+                (log, mine),
+                (LogPartition::new("t", 4), other),
+                (LogPartition::new("u", 3), other),
+            ]);
+            let kept = after(&rows, &held).unwrap();
+            let mut kept = kept["offset"].as_primitive::<Int64Type>().values().to_vec();
+            kept.reverse();
+            let expected: Vec<i64> =
+                offsets.into_iter().filter(|offset| mine.is_none_or(|mine| *offset > mine)).collect();
+            prop_assert_eq!(kept, expected);
+        }
+    }
+
+    #[test]
+    fn ranges_of_one_partition_are_joined() {
+        let log = |partition| LogPartition::new("t", partition);
+        let ranges = [
+            (log(1), OffsetRange::new(5, 9)),
+            (log(0), OffsetRange::new(3, 4)),
+            (log(1), OffsetRange::new(0, 2)),
+        ];
+        let joined = joined(&ranges);
+        assert_eq!(joined, [(log(0), OffsetRange::new(3, 4)), (log(1), OffsetRange::new(0, 9))]);
+    }
+}

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arrow::datatypes::SchemaRef;
 use deltalake_core::kernel::transaction::{CommitData, TransactionError};
 use deltalake_core::kernel::{
     Action, EagerSnapshot, Metadata, Protocol, Snapshot, StructType, new_metadata,
@@ -45,6 +46,7 @@ pub(crate) struct Table {
     version: u64,
     metadata: Metadata,
     schema: Arc<StructType>,
+    arrow: SchemaRef,
     /// Every position that was asked for, and every one that a commit since `base` moved.
     held: Held,
     /// The snapshot that positions which are not in `held` are read from.
@@ -87,6 +89,7 @@ impl Table {
             root: root.clone(),
             version: snapshot.version(),
             metadata: snapshot.metadata().clone(),
+            arrow: arrow_schema(spec.name, &snapshot.schema())?,
             schema: snapshot.schema(),
             held: Held::new(),
             base: None,
@@ -132,6 +135,11 @@ impl Table {
 
     pub fn schema(&self) -> &Arc<StructType> {
         &self.schema
+    }
+
+    /// The same as Arrow has it.
+    pub fn arrow_schema(&self) -> SchemaRef {
+        Arc::clone(&self.arrow)
     }
 
     /// The live files of `progress` with their sizes.
@@ -195,6 +203,7 @@ impl Table {
                     let schema = metadata.parse_schema().map_err(DeltaTableError::from);
                     self.schema =
                         Arc::new(schema.map_err(SinkError::table(self.spec.name, "read"))?);
+                    self.arrow = arrow_schema(self.spec.name, &self.schema)?;
                     self.metadata = metadata.clone();
                     self.check_properties()?;
                 }
@@ -277,6 +286,10 @@ impl Table {
         }
         Ok(())
     }
+}
+
+fn arrow_schema(table: &'static str, schema: &StructType) -> Result<SchemaRef, SinkError> {
+    schema::arrow_schema(schema).map_err(SinkError::table(table, "described"))
 }
 
 /// Refuses a table that another tool has given features which a writer must heed and we do not.

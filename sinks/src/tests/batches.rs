@@ -185,3 +185,21 @@ async fn null_columns_stay_null() {
     let answer = ask(&folder, "calls", "SELECT notes FROM table").await;
     assert_eq!(answer.iter().map(|batch| batch.column(0).null_count()).sum::<usize>(), 4);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_imports_leave_few_files_of_progress() {
+    let folder = folder();
+    let mut sink = sink(&folder).await;
+    for n in 0..40 {
+        let import = LogPartition::new(format!("import:{n:032x}"), 0);
+        sink.write(batch(&import, 0, n, vec![])).await.unwrap();
+    }
+    assert_eq!(sink.positions().iter().count(), 40);
+    drop(sink);
+    let sink = self::sink(&folder).await;
+    assert_eq!(sink.positions().iter().map(|(_, last)| last).sum::<i64>(), 39 * 40 / 2);
+    let path = folder.path().join("tables/progress").canonicalize().unwrap();
+    let url = url::Url::from_directory_path(path).unwrap();
+    let delta = deltalake_core::open_table(url).await.unwrap();
+    assert!(delta.get_file_uris().unwrap().count() <= 17);
+}

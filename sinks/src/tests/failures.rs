@@ -145,3 +145,47 @@ async fn an_unknown_scheme_names_the_feature() {
     assert_eq!(error.to_string(), "this build cannot reach s3:// locations");
     assert_eq!(error.hint(), "build with `--features s3`");
 }
+
+/// A deterministic stream of small numbers.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_fails_every_row_is_there_once() {
+    for seed in 0..6 {
+        let (folder, log) = (folder(), calls_log());
+        let mut dice = Dice(seed);
+        let (mut sink, mut faults) = faulty_sink(&folder).await;
+        let end = 60;
+        loop {
+            let next = sink.positions().get(&log).map_or(0, |last| last + 1);
+            if next > end {
+                break;
+            }
+            let last = (next + dice.roll(9) as i64).min(end);
+            let table = ["call_participants", "field_changes", "calls", "progress"];
+            let table = table[dice.roll(4) as usize];
+            let part = ["/_delta_log/", "/event_month", "/part-"][dice.roll(3) as usize];
+            faults.clear();
+            if dice.roll(2) == 0 {
+                let times = [1, 1, 2, 1000][dice.roll(4) as usize];
+                faults.add(&format!("/{table}{part}"), dice.roll(2) == 0, times);
+            }
+            let result = sink.write(calls(&log, next, last)).await;
+            assert!(!result.as_ref().is_err_and(SinkError::must_reload), "seed {seed}: {result:?}");
+            if dice.roll(3) == 0 {
+                (sink, faults) = faulty_sink(&folder).await;
+            }
+        }
+        for table in ALL {
+            assert_eq!(census(&folder, table).await, (61, 61, 0, 60), "seed {seed}, {table}");
+        }
+    }
+}
