@@ -1,7 +1,7 @@
 //! What can go wrong between rows and tables, and what to do about it.
 //!
-//! Texts are short and lowercase, the cause stays attached as `source`; [`SinkError::hint`] says what
-//! the reader can do. Nothing here decides about retries: `delta/commit.rs` does.
+//! Texts are short and lowercase, the cause stays attached as `source`; [`SinkError::hint`] says
+//! what the reader can do. Nothing here decides about retries: `delta/commit.rs` does.
 
 use deltalake_core::DeltaTableError;
 use ringlake_transform::LogPartition;
@@ -106,8 +106,8 @@ impl SinkError {
         move |source| Self::File { table, path, doing, source: Box::new(source) }
     }
 
-    /// Whether the caller should call `refresh`, build its flattener anew from `schemas`, and read the
-    /// log again from `positions`: the batch was right, but the tables have moved on.
+    /// Whether the caller should call `refresh`, build its flattener anew from `schemas`, and read
+    /// the log again from `positions`: the batch was right, but the tables have moved on.
     pub fn must_reload(&self) -> bool {
         matches!(self, Self::Moved { .. } | Self::ColumnType { .. })
     }

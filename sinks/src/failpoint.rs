@@ -1,9 +1,10 @@
 //! Points at which a test can kill the process.
 //!
-//! `RINGLAKE_FAILPOINT=sinks:commit-calls:before:2` aborts when that point is reached for the second
-//! time; without the count, the first. The points are `parquet` (all files of a batch), `write-<table>` (one
-//! table's files), `commit-<table>` and `progress`, each with `before` and `after`. The variable is read once; when it is not set a point costs one
-//! load. It must never do anything but abort, so that what is tested is a real death.
+//! `RINGLAKE_FAILPOINT=sinks:commit-calls:before:2` aborts when that point is reached for the
+//! second time; without the count, the first. The points are `parquet` (all files of a batch),
+//! `write-<table>` (one table's files), `commit-<table>` and `progress`, each with `before` and
+//! `after`. The variable is read once; when it is not set a point costs one load. It must never do
+//! anything but abort, so that what is tested is a real death.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,7 +1,8 @@
 //! From rows to tables: Parquet files, and Delta commits that hold rows and log positions together.
 //!
-//! In: a [`FlatBatch`](ringlake_transform::FlatBatch), the rows of every table with the offset ranges they
-//! came from. Out: [`Written`], and in the tables every row once, whatever was killed and whenever.
+//! In: a [`FlatBatch`](ringlake_transform::FlatBatch), the rows of every table with the offset
+//! ranges they came from. Out: [`Written`], and in the tables every row once, whatever was killed
+//! and whenever.
 //!
 //! | what makes it so | where |
 //! | --- | --- |
@@ -11,8 +12,8 @@
 //! | an error is no answer: the table is asked what it holds | `delta/commit.rs` |
 //! | readers see a batch when `progress` names it, not before | `delta/progress.rs`, `tables.rs` |
 //!
-//! There is no coordinator, no ledger beside the tables and no clock in any decision. This crate never
-//! sees a vendor's JSON, and never deletes a file that a commit might name.
+//! There is no coordinator, no ledger beside the tables and no clock in any decision. This crate
+//! never sees a vendor's JSON, and never deletes a file that a commit might name.
 
 mod delta;
 mod error;

@@ -1,5 +1,5 @@
-//! What the sink counts. The only place where metric names stand; `table` is the only label, from the
-//! fixed list of tables.
+//! What the sink counts. The only place where metric names stand; `table` is the only label, from
+//! the fixed list of tables.
 
 use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts, Registry};
 

@@ -1,7 +1,7 @@
 //! Where the tables lie: a folder, or a place in an object store, and the store that reaches it.
 //!
-//! A folder goes through [`DurableStore`]; other schemes through `object_store` as it is, if the build
-//! has the feature for it.
+//! A folder goes through [`DurableStore`]; other schemes through `object_store` as it is, if the
+//! build has the feature for it.
 
 use std::collections::HashMap;
 use std::path::{Path as FsPath, PathBuf};

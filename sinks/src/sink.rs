@@ -35,8 +35,8 @@ impl Sink {
         Ok(Self { tables: Arc::new(Mutex::new(tables)), shown })
     }
 
-    /// The last offset, per log partition, up to which every table is complete: resume behind it, trim
-    /// the log up to it.
+    /// The last offset, per log partition, up to which every table is complete: resume behind it,
+    /// trim the log up to it.
     pub fn positions(&self) -> Positions {
         self.progress().positions
     }
@@ -52,8 +52,8 @@ impl Sink {
     }
 
     /// Writes a batch and shows it to readers. All of it is durable when this returns; parts that a
-    /// table holds already are skipped. If the future is dropped the batch is still written to its end,
-    /// and the next call waits for that.
+    /// table holds already are skipped. If the future is dropped the batch is still written to its
+    /// end, and the next call waits for that.
     ///
     /// # Errors
     /// After any error the tables are consistent and the same batch can be written again, unless
@@ -75,8 +75,8 @@ impl Sink {
         uncut(async move { tables.lock().await.refresh().await }).await
     }
 
-    /// Calls `f` for the events of the primary tables received at or after `since`; an event of several
-    /// rows comes several times.
+    /// Calls `f` for the events of the primary tables received at or after `since`; an event of
+    /// several rows comes several times.
     pub async fn seen_keys(
         &self,
         since: Micros,

@@ -1,13 +1,14 @@
 //! A local file system whose files are on the disk when a write returns.
 //!
-//! `LocalFileSystem` never calls fsync: after a power cut the newest commit of a table would be empty,
-//! which reads as "no rows", while the log has been trimmed behind it. Here a write goes
-//! stage → fsync file → hard link or rename → fsync folder, so a file is whole or absent, and durable
-//! once the call returns. `PutMode::Create` goes by hard link, which fails if the name is taken: that is
-//! the mutual exclusion Delta's commit rests on.
+//! `LocalFileSystem` never calls fsync: after a power cut the newest commit of a table would be
+//! empty, which reads as "no rows", while the log has been trimmed behind it. Here a write goes
+//! stage → fsync file → hard link or rename → fsync folder, so a file is whole or absent, and
+//! durable once the call returns. `PutMode::Create` goes by hard link, which fails if the name is
+//! taken: that is the mutual exclusion Delta's commit rests on.
 //!
-//! After an fsync has failed nothing on that disk can be believed (the kernel forgets the error and the
-//! pages), so every later write is refused until the process starts again. It must never retry an fsync.
+//! After an fsync has failed nothing on that disk can be believed (the kernel forgets the error and
+//! the pages), so every later write is refused until the process starts again. It must never retry
+//! an fsync.
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
@@ -41,7 +42,8 @@ struct Disk {
     failed: AtomicBool,
     file_syncs: AtomicU64,
     folder_syncs: AtomicU64,
-    /// Folders whose own entry is known to be on the disk, because this process synced their parent.
+    /// Folders whose own entry is known to be on the disk, because this process synced their
+    /// parent.
     kept: Mutex<HashSet<PathBuf>>,
 }
 
@@ -130,8 +132,8 @@ impl Disk {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes a folder and sees to it that its entry, and those above it, survive a power cut. Also when
-    /// it exists: a killed predecessor may have made it and not synced.
+    /// Makes a folder and sees to it that its entry, and those above it, survive a power cut. Also
+    /// when it exists: a killed predecessor may have made it and not synced.
     fn keep_folder(&self, folder: &FsPath) -> io::Result<()> {
         if self.kept().contains(folder) {
             return Ok(());
@@ -268,8 +270,8 @@ impl DurableStore {
         self.blocking(move |disk| settle_file(disk, &path)).await
     }
 
-    /// The log files after `offset`. The inner store looks at every file of the folder, which whoever opens
-    /// a table with ten thousand commits would pay for.
+    /// The log files after `offset`. The inner store looks at every file of the folder, which
+    /// whoever opens a table with ten thousand commits would pay for.
     fn list_log(&self, prefix: Path, offset: Path) -> BoxStream<'static, Result<ObjectMeta>> {
         let folder = self.inner.path_to_filesystem(&prefix);
         stream::once(async move {

@@ -7,8 +7,8 @@
 //! | before `progress` | readers do not see the batch; the replay finds every table done |
 //! | after `progress` | the log may be trimmed behind it |
 //!
-//! Tables are committed in the order of `TABLES`, so whoever sees a call sees its legs. It must never
-//! report a position to which some table is not complete.
+//! Tables are committed in the order of `TABLES`, so whoever sees a call sees its legs. It must
+//! never report a position to which some table is not complete.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -178,8 +178,9 @@ impl Tables {
 
     /// Shows the batch: moves `progress` past its ranges.
     async fn advance(&mut self, ranges: &Ranges) -> Result<(), SinkError> {
-        // Our commit may sit on top of another writer's batch, of which we have not seen every table.
-        // What refers to others is read first, so that what it refers to is in what is read after it.
+        // Our commit may sit on top of another writer's batch, of which we have not seen every
+        // table. What refers to others is read first, so that what it refers to is in what is read
+        // after it.
         let adopted = self.open.values_mut().filter_map(|table| table.take_adopted().then_some(()));
         if adopted.count() > 0 {
             self.catch_up().await?;

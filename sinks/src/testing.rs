@@ -1,5 +1,5 @@
-//! Help for the tests: batches with the schemas of real tables, sinks in folders of their own, a store
-//! that fails on request, and what a stranger reads from the tables.
+//! Help for the tests: batches with the schemas of real tables, sinks in folders of their own, a
+//! store that fails on request, and what a stranger reads from the tables.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
@@ -47,8 +47,8 @@ pub fn calls_log() -> LogPartition {
     LogPartition::new("ringlake.freshcaller", 0)
 }
 
-/// Rows of a table at these offsets of a log partition, one a day from the 1st of March 2026, newest
-/// first, so that files have to sort them.
+/// Rows of a table at these offsets of a log partition, one a day from the 1st of March 2026,
+/// newest first, so that files have to sort them.
 pub fn rows(spec: &'static TableSpec, log: &LogPartition, offsets: &[i64]) -> TableBatch {
     let offsets: Vec<i64> = offsets.iter().rev().copied().collect();
     let schema = spec.schema();

@@ -1,4 +1,5 @@
-//! The change that a batch makes to a table of rows: files added, and columns if they bring new ones.
+//! The change that a batch makes to a table of rows: files added, and columns if they bring new
+//! ones.
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;

@@ -1,7 +1,7 @@
 //! Rows and log positions in one Delta commit: the one place where a row becomes part of a table.
 //!
-//! A commit is one file of the log, named by its version and created only if nobody has that name yet. It
-//! holds the new files and, per log partition, a `txn` action with the last offset in them.
+//! A commit is one file of the log, named by its version and created only if nobody has that name
+//! yet. It holds the new files and, per log partition, a `txn` action with the last offset in them.
 //!
 //! | step | what | why |
 //! | --- | --- | --- |
@@ -10,11 +10,12 @@
 //! | 3 | create the next version's file | fails if another writer was faster; nothing else can be in the way |
 //! | 4 | after *any* failure read the versions that exist, and go to 1 | the answer may be lost though the file is there |
 //!
-//! At step 1 a position is where the rows were cut off (go on), at their end (our commit landed, or another
-//! writer wrote the same range, which holds the same rows), or elsewhere (another writer is at work on the
-//! partition: the batch goes back). So a commit that lost a race is not moved on top of the winner: it is
-//! made anew. No checkpoint and no clean-up happens here, since these may fail after the commit is durable.
-//! Files are never deleted here: a commit that names them may have landed or be on its way.
+//! At step 1 a position is where the rows were cut off (go on), at their end (our commit landed, or
+//! another writer wrote the same range, which holds the same rows), or elsewhere (another writer is
+//! at work on the partition: the batch goes back). So a commit that lost a race is not moved on top
+//! of the winner: it is made anew. No checkpoint and no clean-up happens here, since these may fail
+//! after the commit is durable. Files are never deleted here: a commit that names them may have
+//! landed or be on its way.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -57,8 +58,9 @@ pub(crate) trait Change: Send + Sync {
 /// Commits, and returns how many attempts that took; none if the table was there already.
 ///
 /// # Errors
-/// [`SinkError::Moved`] if another writer moved one of the positions; the last attempt's error after
-/// `attempts` failures, lost races not counted; [`SinkError::Unknown`] if the table cannot be asked.
+/// [`SinkError::Moved`] if another writer moved one of the positions; the last attempt's error
+/// after `attempts` failures, lost races not counted; [`SinkError::Unknown`] if the table cannot be
+/// asked.
 pub(crate) async fn commit(
     table: &mut Table,
     moves: &[Move],
@@ -113,8 +115,8 @@ async fn once(table: &mut Table, moves: &[Move], change: &dyn Change) -> Result<
     table.apply(version, &commit.actions)
 }
 
-/// Takes in the versions that exist by now. If that cannot be found out, the next start will: it begins
-/// with the same question.
+/// Takes in the versions that exist by now. If that cannot be found out, the next start will: it
+/// begins with the same question.
 async fn look(table: &mut Table) -> Result<(), SinkError> {
     let mut looks = 1;
     loop {

@@ -1,9 +1,10 @@
 //! From rows to Parquet files: one file per month, sorted, zstd, with statistics.
 //!
-//! A real path: `deals/event_month=2026-03/part-00000-0d5c….zstd.parquet`. The month is in the path and
-//! in the `add` action only, as Delta has it. A file is encoded in memory, being smaller than the batch
-//! it comes from, and put whole; so it is synced once, and there are no half files. A file that no commit
-//! names is never read; nothing here deletes one, since the commit that names it may have landed.
+//! A real path: `deals/event_month=2026-03/part-00000-0d5c….zstd.parquet`. The month is in the path
+//! and in the `add` action only, as Delta has it. A file is encoded in memory, being smaller than
+//! the batch it comes from, and put whole; so it is synced once, and there are no half files. A
+//! file that no commit names is never read; nothing here deletes one, since the commit that names
+//! it may have landed.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! Tidying a table's log: checkpoints, expired entries, and the old files of `progress`.
 //!
-//! Each is a step of its own, run between batches by the process that writes. None is part of a commit: a
-//! checkpoint that fails must not make a commit look as if it had failed. After entries were deleted the
-//! table is read from nothing again and must have the files it had.
+//! Each is a step of its own, run between batches by the process that writes. None is part of a
+//! commit: a checkpoint that fails must not make a commit look as if it had failed. After entries
+//! were deleted the table is read from nothing again and must have the files it had.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -32,8 +32,8 @@ impl Maintained {
     }
 }
 
-/// Writes a checkpoint if the table has had `every` commits since its last, and then deletes log entries
-/// that the checkpoint makes superfluous and that are older than the table's retention.
+/// Writes a checkpoint if the table has had `every` commits since its last, and then deletes log
+/// entries that the checkpoint makes superfluous and that are older than the table's retention.
 pub(crate) async fn tidy(table: &mut Table, every: u64) -> Result<Maintained, SinkError> {
     let mut done = Maintained::default();
     if table.commits_since_checkpoint < every {
@@ -66,8 +66,8 @@ fn files(name: &'static str, table: &DeltaTable) -> Result<usize, SinkError> {
     Ok(state.log_data().num_files())
 }
 
-/// Deletes files of `progress` that no version of the last `history` names; returns how many. Each batch
-/// leaves one behind. What is younger may belong to a commit in flight.
+/// Deletes files of `progress` that no version of the last `history` names; returns how many. Each
+/// batch leaves one behind. What is younger may belong to a commit in flight.
 pub(crate) async fn sweep(progress: &Table, history: Duration) -> Result<u64, SinkError> {
     let name = progress.spec.name;
     let store = progress.log_store().object_store(None);

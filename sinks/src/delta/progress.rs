@@ -1,10 +1,10 @@
 //! `progress`: the commit that shows a batch to readers.
 //!
-//! One live row per log partition says up to which offset every table is complete, and at which version
-//! each table was then. A batch replaces the rows of the partitions it moved: a new file in, the files
-//! with their old rows out, in one commit. What else stood in a file that goes out is carried over, so a
-//! writer that owns all partitions keeps one live file of a few kilobytes. It is written last and never
-//! before every table of the batch is durable.
+//! One live row per log partition says up to which offset every table is complete, and at which
+//! version each table was then. A batch replaces the rows of the partitions it moved: a new file
+//! in, the files with their old rows out, in one commit. What else stood in a file that goes out is
+//! carried over, so a writer that owns all partitions keeps one live file of a few kilobytes. It is
+//! written last and never before every table of the batch is durable.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -82,8 +82,8 @@ pub(crate) struct LiveFile {
 /// Rows of files that were read or written before: a file never changes.
 pub(crate) type Cache = Mutex<HashMap<String, Arc<Vec<Row>>>>;
 
-/// The files of the present snapshot. Reads only those that `cache` does not know, and leaves in it only
-/// those that are live.
+/// The files of the present snapshot. Reads only those that `cache` does not know, and leaves in it
+/// only those that are live.
 pub(crate) async fn live(table: &Table, cache: &Cache) -> Result<Vec<LiveFile>, SinkError> {
     let mut files = Vec::with_capacity(table.files().len());
     for (path, size) in table.files() {
@@ -102,7 +102,8 @@ fn lock(cache: &Cache) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Vec<Row>
     cache.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// With more live files than this all become one: each import leaves one behind, and readers open all.
+/// With more live files than this all become one: each import leaves one behind, and readers open
+/// all.
 const MANY_FILES: usize = 16;
 
 /// Replaces the rows of the partitions that a batch moved.

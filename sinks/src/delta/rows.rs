@@ -1,8 +1,8 @@
 //! Which rows of a batch a table does not hold yet.
 //!
-//! A table's own position decides, row by row: after a crash between two tables' commits the replayed
-//! batch completes the tables that miss it and doubles nothing in those that have it. Positions are
-//! compared with greater-than only; a log's offsets have gaps.
+//! A table's own position decides, row by row: after a crash between two tables' commits the
+//! replayed batch completes the tables that miss it and doubles nothing in those that have it.
+//! Positions are compared with greater-than only; a log's offsets have gaps.
 
 use std::collections::HashMap;
 

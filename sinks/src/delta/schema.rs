@@ -1,8 +1,8 @@
 //! Columns: from Arrow to Delta, and how a table grows.
 //!
-//! A table only ever gains nullable columns, in the commit of the first rows that have them; no column
-//! is renamed or given another type. What Arrow keeps in a field's metadata (the vendor's label) is kept
-//! in Delta's column metadata and comes back with the schema.
+//! A table only ever gains nullable columns, in the commit of the first rows that have them; no
+//! column is renamed or given another type. What Arrow keeps in a field's metadata (the vendor's
+//! label) is kept in Delta's column metadata and comes back with the schema.
 
 use std::collections::HashMap;
 
@@ -24,8 +24,8 @@ pub(crate) fn arrow_schema(schema: &StructType) -> Result<SchemaRef, DeltaTableE
     Ok(std::sync::Arc::new(schema))
 }
 
-/// The columns that `rows` bring and `held` lacks. A column of another type is refused: a value must not
-/// be bent to fit, and whoever made the rows can make them anew with the table's schema.
+/// The columns that `rows` bring and `held` lacks. A column of another type is refused: a value
+/// must not be bent to fit, and whoever made the rows can make them anew with the table's schema.
 pub(crate) fn missing(
     table: &'static str,
     held: &StructType,

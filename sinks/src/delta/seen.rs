@@ -1,8 +1,8 @@
 //! Event keys back out of the tables, so that a repeat is recognised after a restart.
 //!
-//! Reads six columns of the files whose newest `received_at` is young enough, one row group's pages at a
-//! time: memory does not grow with the table. It reads what is committed, whether or not `progress` shows
-//! it yet; the position beside each key tells an event from its own replay.
+//! Reads six columns of the files whose newest `received_at` is young enough, one row group's pages
+//! at a time: memory does not grow with the table. It reads what is committed, whether or not
+//! `progress` shows it yet; the position beside each key tells an event from its own replay.
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -1,9 +1,9 @@
 //! Statistics of a file for its `add` action: they let a reader skip the file without opening it.
 //!
-//! Only of columns that queries filter by, so that a table of 80 columns does not carry 80 bounds per
-//! file through its log; the same list stands in the table's `delta.dataSkippingStatsColumns`. Bounds may
-//! be wider than the values, never narrower: text is cut by the Parquet writer (a maximum is then rounded
-//! up), times are rounded outwards to the millisecond that Delta knows.
+//! Only of columns that queries filter by, so that a table of 80 columns does not carry 80 bounds
+//! per file through its log; the same list stands in the table's `delta.dataSkippingStatsColumns`.
+//! Bounds may be wider than the values, never narrower: text is cut by the Parquet writer (a
+//! maximum is then rounded up), times are rounded outwards to the millisecond that Delta knows.
 
 use chrono::{DateTime, SecondsFormat};
 use parquet::file::metadata::ParquetMetaData;

@@ -1,12 +1,12 @@
 //! One Delta table: opening it, making it, and what it is known to hold.
 //!
-//! What a commit needs of a table is little: its version, its columns, and the positions it holds. These
-//! are read once and then follow each commit, ours or another writer's, by its actions. The list of all
-//! files is not kept: with it every commit would cost more the more files there are.
+//! What a commit needs of a table is little: its version, its columns, and the positions it holds.
+//! These are read once and then follow each commit, ours or another writer's, by its actions. The
+//! list of all files is not kept: with it every commit would cost more the more files there are.
 //!
-//! A table is only trusted after its newest commit has been looked at (after a power cut it may be empty
-//! or cut short, and Delta readers take an empty commit for "nothing changed") and after what a killed
-//! predecessor left unsynced has been synced.
+//! A table is only trusted after its newest commit has been looked at (after a power cut it may be
+//! empty or cut short, and Delta readers take an empty commit for "nothing changed") and after what
+//! a killed predecessor left unsynced has been synced.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -32,10 +32,12 @@ use crate::error::SinkError;
 use crate::root::Root;
 
 const RETENTION: &str = "delta.setTransactionRetentionDuration";
-/// What a table may ask of its writers beyond the first protocol; none of it concerns whole new files.
+/// What a table may ask of its writers beyond the first protocol; none of it concerns whole new
+/// files.
 const FEATURES: [&str; 5] =
     ["appendOnly", "invariants", "deletionVectors", "timestampNtz", "vacuumProtocolCheck"];
-/// After this long without a look at the log, versions we have not seen might have been tidied away.
+/// After this long without a look at the log, versions we have not seen might have been tidied
+/// away.
 const STALE: Duration = Duration::from_secs(3600);
 
 /// A table that exists.
@@ -185,7 +187,8 @@ impl Table {
         position.map_err(failed())
     }
 
-    /// Lets go of the memory that positions were read from; it is read again when a partition is new.
+    /// Lets go of the memory that positions were read from; it is read again when a partition is
+    /// new.
     pub fn release(&mut self) {
         self.base = None;
     }
@@ -221,7 +224,8 @@ impl Table {
         Ok(())
     }
 
-    /// Takes in what was committed since, by other writers or by a commit of ours that reported an error.
+    /// Takes in what was committed since, by other writers or by a commit of ours that reported an
+    /// error.
     pub async fn catch_up(&mut self) -> Result<(), SinkError> {
         if self.looked_at.elapsed() > STALE {
             return self.read_anew().await;
@@ -308,9 +312,9 @@ fn check_protocol(table: &'static str, protocol: &Protocol) -> Result<(), SinkEr
     Ok(())
 }
 
-/// Refuses a log whose end is not whole, and returns the version of its newest checkpoint. A commit is one
-/// file of JSON lines; after a power cut on a disk that was not synced the newest may be empty, or end
-/// within a line.
+/// Refuses a log whose end is not whole, and returns the version of its newest checkpoint. A commit
+/// is one file of JSON lines; after a power cut on a disk that was not synced the newest may be
+/// empty, or end within a line.
 async fn check_log(table: &'static str, log_store: &LogStoreRef) -> Result<u64, SinkError> {
     let store = log_store.object_store(None);
     let log = Path::from("_delta_log");
@@ -370,8 +374,8 @@ async fn last_checkpoint(store: &dyn object_store::ObjectStore) -> u64 {
     serde_json::from_slice::<Hint>(&body).map_or(0, |hint| hint.version)
 }
 
-/// Writes version 0. If another writer was first, its table is as good as ours: a second metadata action
-/// must not follow, it would take back the columns that were added since.
+/// Writes version 0. If another writer was first, its table is as good as ours: a second metadata
+/// action must not follow, it would take back the columns that were added since.
 async fn create(
     log_store: &LogStoreRef,
     spec: &'static TableSpec,
