@@ -1,13 +1,14 @@
 //! The tables as Delta tables, one role per file.
 //!
-//! [`table`] opens one, [`files`] and [`stats`] turn rows into Parquet, [`rows`] leaves out what
-//! the table holds already, [`schema`] adds columns, [`commit`] makes rows and positions one
-//! commit, [`progress`] shows a batch to readers, [`seen`] reads event keys back, [`maintain`]
-//! tidies the log.
+//! [`table`] opens one ([`log`] whether its log is whole), [`files`] and [`stats`] turn rows into
+//! Parquet, [`rows`] leaves out what the table holds already, [`schema`] adds columns, [`commit`]
+//! makes rows and positions one commit, [`progress`] shows a batch to readers, [`seen`] reads event
+//! keys back, [`maintain`] tidies the log.
 
 pub(crate) mod append;
 pub(crate) mod commit;
 pub(crate) mod files;
+pub(crate) mod log;
 pub(crate) mod maintain;
 pub(crate) mod progress;
 pub(crate) mod rows;
