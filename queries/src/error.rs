@@ -93,7 +93,7 @@ impl QueryError {
             }
             Self::NotOneStatement(_) => Some("ask them one after the other".to_owned()),
             Self::BadTime { .. } => Some(
-                "write a date (2026-03-29), a month (2026-03), or a time (2026-03-29T14:30, with Z or +02:00 for a zone of its own)"
+                "write a date (2026-03-29), a month (2026-03), a year, or a time (2026-03-29T14:30, with Z or +02:00 for a zone of its own)"
                     .to_owned(),
             ),
             Self::PeriodBackwards { .. } => {
@@ -128,10 +128,12 @@ fn names_hint(what: &str, name: &str, known: &[String]) -> String {
         let all = known.join(", ");
         hint.push_str(if hint.is_empty() { "there are " } else { " there are " });
         hint.push_str(if all.is_empty() { "none" } else { &all });
-    } else if hint.is_empty() && what == "time zone" {
-        hint = "write it as Area/City, as in Europe/Berlin".to_owned();
     } else if hint.is_empty() {
-        hint = format!("there are {} of them, none of them alike", known.len());
+        hint.push_str(match what {
+            "time zone" => "write it as Area/City, as in Europe/Berlin",
+            "table" => "SHOW TABLES lists them",
+            _ => "SHOW COLUMNS FROM a table lists them",
+        });
     }
     hint
 }

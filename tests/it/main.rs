@@ -17,3 +17,4 @@ mod log_kafka;
 mod peers;
 mod pipeline_embedded;
 mod pipeline_kafka;
+mod reports;

@@ -42,7 +42,7 @@ impl Period {
     }
 }
 
-/// One moment: `2026-03`, `2026-03-29`, `2026-03-29 14:30`, `2026-03-29T14:30:00.5+02:00`.
+/// One moment: `2026`, `2026-03`, `2026-03-29`, `2026-03-29 14:30`, `2026-03-29T14:30:00.5+02:00`.
 pub fn moment(text: &str, zone: Tz) -> Result<DateTime<Utc>, QueryError> {
     let trimmed = text.trim();
     let offset = trimmed.replacen(' ', "T", 1);
@@ -58,7 +58,10 @@ pub fn moment(text: &str, zone: Tz) -> Result<DateTime<Utc>, QueryError> {
 
 fn local(text: &str) -> Option<NaiveDateTime> {
     let date = |text: &str| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
-    if let Some(day) = date(text).or_else(|| date(&format!("{text}-01"))) {
+    let day = date(text)
+        .or_else(|| date(&format!("{text}-01")))
+        .or_else(|| (text.len() == 4).then(|| date(&format!("{text}-01-01")))?);
+    if let Some(day) = day {
         return day.and_hms_opt(0, 0, 0);
     }
     ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M"]
@@ -95,6 +98,7 @@ mod tests {
         assert_eq!(at("2026-03-29", berlin), "2026-03-28T23:00:00+00:00");
         assert_eq!(at("2026-03-30", berlin), "2026-03-29T22:00:00+00:00");
         assert_eq!(at("2026-03", berlin), "2026-02-28T23:00:00+00:00");
+        assert_eq!(at("2026", berlin), "2025-12-31T23:00:00+00:00");
         assert_eq!(at("2026-03-29 14:30", berlin), "2026-03-29T12:30:00+00:00");
         assert_eq!(at("2026-03-29T14:30:15.25", Tz::UTC), "2026-03-29T14:30:15.250+00:00");
         assert_eq!(at("2026-03-29T14:30Z", berlin), "2026-03-29T14:30:00+00:00");
