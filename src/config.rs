@@ -173,7 +173,17 @@ fn merge(
             config.cross_check(file_name).map_err(|mistake| vec![mistake])?;
             Ok((config, environment.unknown))
         }
-        _ => Err(mistakes),
+        _ => {
+            mistakes.sort_by_key(Mistake::line);
+            Err(mistakes)
+        }
+    }
+}
+
+impl Mistake {
+    /// Its line; variables come after the file.
+    fn line(&self) -> usize {
+        self.at.rsplit_once(':').and_then(|(_, line)| line.parse().ok()).unwrap_or(usize::MAX)
     }
 }
 

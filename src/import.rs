@@ -1,13 +1,16 @@
 //! History from files, straight into the tables.
 //!
 //! ```text
-//! read lines ─▶ (one batch waits) ─▶ flatten ─▶ (one batch waits) ─▶ write
-//! a thread                           a thread                        a task
+//! read lines ─▶ flatten ─▶ write
+//! a thread      a thread   a task
 //! ```
+//!
+//! All three work at the same time, each on one batch, and none begins another before the next hop has
+//! room for it: so memory is bounded by the size of a batch, not by that of the file.
 //!
 //! A file is a log of its own: its topic is `import:` and the hash of what is in it, its offset the
 //! number of the line, from 0. So the tables say how far a killed import came, and the same file a
-//! second time adds nothing. It must never hold more of a file than the batches under way.
+//! second time adds nothing.
 
 use std::fs::File;
 use std::path::Path;
@@ -65,6 +68,7 @@ pub async fn run(
             imported.lines += piece.lines;
             imported.skipped += piece.skipped;
             if !piece.batches.is_empty() {
+                writer.room().await?;
                 let (back, flat) = pipeline::flatten(flattener, piece.batches).await?;
                 flattener = back;
                 writer.write(flat).await?;
@@ -93,15 +97,18 @@ fn read(
     max_bytes: usize,
 ) -> (JoinHandle<Result<(), Error>>, mpsc::Receiver<Piece>) {
     let (send, pieces) = mpsc::channel(1);
+    let runtime = tokio::runtime::Handle::current();
     let (path, reading, partition) = (Arc::<Path>::from(path), reading.clone(), partition.clone());
     let work = move || {
         let fail = || Error::file("read", path.as_ref());
         let file = File::open(&path).map_err(fail())?;
         let mut pieces = reading::Pieces::new(file, reading, partition, behind, max_bytes);
-        while let Some(piece) = pieces.next().map_err(fail())? {
-            // Nobody wants more.
-            if send.blocking_send(piece).is_err() {
-                break;
+        // Room first, then reading: no piece is held that nobody takes. Without room for ever, nobody
+        // wants more.
+        while let Ok(room) = runtime.block_on(send.reserve()) {
+            match pieces.next().map_err(fail())? {
+                Some(piece) => room.send(piece),
+                None => break,
             }
         }
         Ok(())

@@ -144,6 +144,7 @@ impl Run {
         let Some(flattener) = self.flattener.take().filter(|_| !batches.is_empty()) else {
             return Ok(());
         };
+        self.writer.room().await?;
         let (flattener, batch) = flatten(flattener, batches).await?;
         self.flattener = Some(flattener);
         self.writer.write(batch).await

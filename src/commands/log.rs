@@ -1,11 +1,13 @@
 //! `ringlake log`: the raw log, as it is.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ringlake_ingest::log::Membership;
-use ringlake_ingest::{Log, LogReader, LogStatus, Polled};
+use ringlake_ingest::{Log, LogReader, LogStatus, PartitionStatus, Polled};
+use ringlake_sinks::Progress;
 use ringlake_transform::{Positions, RawBatch};
 
 use crate::app::App;
@@ -63,7 +65,8 @@ pub async fn run(args: Args, app: &App) -> Result<(), Error> {
         }
         Action::Status => {
             let (log, _) = open(config).await?;
-            print_status(&log.status().await?, app)
+            let positions = Progress::load(&config.tables_root(), &HashMap::new()).await?.positions;
+            print_status(&log.status().await?, &positions, app)
         }
         Action::Trim { keep } => {
             if config.log.kind == LogKind::Kafka {
@@ -149,7 +152,7 @@ fn write(batch: &RawBatch, out: &mut impl Write) -> Result<u64, Error> {
     Ok(batch.events.len() as u64)
 }
 
-fn print_status(status: &LogStatus, app: &App) -> Result<(), Error> {
+fn print_status(status: &LogStatus, positions: &Positions, app: &App) -> Result<(), Error> {
     let mut out = app.console.data();
     let mut lines = || -> std::io::Result<()> {
         writeln!(
@@ -159,6 +162,9 @@ fn print_status(status: &LogStatus, app: &App) -> Result<(), Error> {
         )?;
         let text = |value: Option<u64>| value.map_or("-".to_owned(), |value| value.to_string());
         for held in &status.partitions {
+            // What the tables say counts, not what the log was last told.
+            let position = positions.get(&held.partition).unwrap_or(held.first - 1);
+            let held = PartitionStatus { released: Some(position), ..held.clone() };
             let (bytes, lag) = (text(held.bytes), text(held.lag()));
             let name = held.partition.to_string();
             writeln!(out, "{name:32} {:>12} {:>12} {bytes:>14} {lag:>10}", held.first, held.next)?;

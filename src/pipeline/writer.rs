@@ -52,6 +52,16 @@ impl Writer {
         Self { orders: Some(orders), positions, behind, task }
     }
 
+    /// Waits until a batch could be taken at once. Whoever makes batches only then holds no more than
+    /// one while another is written.
+    pub async fn room(&mut self) -> Result<(), Error> {
+        let room = match &self.orders {
+            Some(orders) => orders.reserve().await.is_ok(),
+            None => false,
+        };
+        if room { Ok(()) } else { Err(self.failure().await) }
+    }
+
     /// Waits for room: at most one batch waits while another is written.
     pub async fn write(&mut self, batch: FlatBatch) -> Result<(), Error> {
         self.order(Order::Write(batch)).await
