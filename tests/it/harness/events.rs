@@ -29,11 +29,13 @@ pub fn fixture(name: &str) -> Vec<u8> {
     std::fs::read(fixture_folder().join(name)).unwrap()
 }
 
-/// Every fixture, each by the route it names where its system has routes.
+/// Every fixture, each by the route it names where its system has routes. The rows beside a payload
+/// are what another suite expects of it.
 pub fn fixtures() -> Vec<Event> {
     let mut events = Vec::new();
     for folder in sorted(&fixture_folder()) {
-        for file in sorted(&folder) {
+        let payload = |file: &PathBuf| file.extension().is_some_and(|end| end != "ndjson");
+        for file in sorted(&folder).into_iter().filter(payload) {
             let text = std::fs::read_to_string(&file).unwrap();
             let name = |path: &Path| path.file_stem().unwrap().to_str().unwrap().to_owned();
             // On one line, as an import needs it.
