@@ -121,7 +121,7 @@ pub fn requests(events: &[Event]) -> Vec<Vec<Event>> {
     let mut requests: Vec<Vec<Event>> = Vec::new();
     let mut open: BTreeMap<_, Vec<Event>> = BTreeMap::new();
     for event in events {
-        let waiting = open.entry((&event.system, &event.route)).or_default();
+        let waiting = open.entry((&event.system, &event.route, event.is_form())).or_default();
         waiting.push(event.clone());
         if waiting.len() == 20 || event.is_form() {
             requests.push(std::mem::take(waiting));
