@@ -16,6 +16,7 @@ const ONE_ROW_AN_EVENT: &[&str] = &[
     "channel_events",
     "agent_events",
     "contacts",
+    "leads",
     "deals",
     "sales_accounts",
     "custom_module_records",
@@ -23,7 +24,11 @@ const ONE_ROW_AN_EVENT: &[&str] = &[
     "tasks",
     "dead_letters",
 ];
-const OTHERS: &[&str] = &["call_participants", "field_changes", "field_labels"];
+const OTHERS: &[&str] = &["call_participants", "field_changes"];
+/// Labels are written by each process that sees one first; this folds them to one row each.
+const LABELS: &str = "field_labels_current";
+/// Which event was the first to show a label depends on the order of arrival.
+const OF_THE_ORDER: &[&str] = &["first_seen_at", "last_seen_at"];
 
 /// Where in the log a row came from and when that was: the only things two runs may differ in.
 const OF_THE_RUN: &[&str] = &["topic", "partition", "offset", "received_at"];
@@ -71,21 +76,22 @@ pub fn positions(place: &Place) -> HashSet<(String, i64, i64)> {
 
 /// All rows of all tables, less what depends on the run, in an order of their own.
 pub fn contents(place: &Place) -> Contents {
-    let mut contents = BTreeMap::new();
-    for table in ONE_ROW_AN_EVENT.iter().chain(OTHERS) {
-        let mut lines: Vec<String> = rows(place, &format!("select * from {table}"))
-            .into_iter()
-            .map(|row| Value::from(comparable(row)).to_string())
-            .collect();
+    let rows_of = |table: &&'static str| {
+        let rows = rows(place, &format!("select * from {table}")).into_iter();
+        let mut lines: Vec<String> =
+            rows.map(|row| Value::from(comparable(row)).to_string()).collect();
         lines.sort();
-        contents.insert(*table, lines);
-    }
-    contents
+        (*table, lines)
+    };
+    ONE_ROW_AN_EVENT.iter().chain(OTHERS).chain([&LABELS]).map(rows_of).collect()
 }
 
 fn comparable(mut row: Map<String, Value>) -> Map<String, Value> {
     row.retain(|name, value| !value.is_null() && !OF_THE_RUN.contains(&name.as_str()));
-    if row.get("event_time_basis").is_some_and(|basis| basis == "received") {
+    if row.contains_key("last_seen_at") {
+        row.retain(|name, _| !OF_THE_ORDER.contains(&name.as_str()));
+    }
+    if row.get("event_time_basis").is_some_and(|basis| basis == "receipt") {
         row.retain(|name, _| !OF_THE_RECEIPT.contains(&name.as_str()) && !name.ends_with("_at"));
     }
     row

@@ -1,5 +1,5 @@
 //! `field_labels`: the label and type of one labeled field, each time this process first sees it or
-//! sees it change. The view `field_labels` of the query side folds the rows to first and last sight.
+//! sees it change. The view `field_labels_current` folds the rows to first and last sight.
 
 use super::TableSpec;
 use crate::columns::{Column, Kind};
