@@ -7,12 +7,11 @@
 use crate::harness::events::{self, Event, Sender};
 use crate::harness::process::{Ended, Place};
 use crate::harness::tables;
-use crate::harness::wait::wait_until;
 
 /// Each is passed once for every batch (and table); the count says at which batch to die.
 const POINTS: &[&str] = &[
-    "sinks:write-calls:before",
-    "sinks:write-calls:after",
+    "sinks:parquet:before",
+    "sinks:parquet:after:2",
     "sinks:commit-call_participants:before",
     "sinks:commit-call_participants:after",
     "sinks:commit-calls:after:2",
@@ -77,7 +76,7 @@ fn a_server_that_dies_at_any_step_has_everything_after_a_restart() {
             assert_eq!(sender.post(server.address, &request).unwrap().status, 200);
         }
         let all = tables::events_in(&expected);
-        wait_until("all events to be written", || tables::events_written(&place) >= all);
+        tables::wait_written(&place, all);
         tables::positions(&place);
         tables::assert_same(&tables::contents(&place), &expected);
     }

@@ -70,7 +70,7 @@ fn what_the_log_holds_makes_the_same_tables_elsewhere() {
     for request in events::requests(&sent) {
         assert_eq!(sender.post(server.address, &request).unwrap().status, 200);
     }
-    wait_until("all events to be written", || tables::events_written(&place) == 1_000);
+    tables::wait_written(&place, 1_000);
     assert_eq!(server.running.stop(), Some(0));
     let dump = place.ok(&["log", "dump"]);
     assert_eq!(dump.lines().count(), 1_000, "the log keeps what the tables have for a while");

@@ -46,7 +46,7 @@ fn every_event_is_written_once_though_the_server_is_killed_twice() {
 
     let all = tables::events_in(&expected);
     assert!(all < sent.len(), "there were no repeats among them");
-    wait_until("all events to be written", || tables::events_written(&place) >= all);
+    tables::wait_written(&place, all);
     assert_eq!(server.running.stop(), Some(0), "the server stops when asked to");
     tables::positions(&place);
     tables::assert_same(&tables::contents(&place), &expected);

@@ -26,8 +26,10 @@ fn every_event_is_written_once_though_the_writer_is_killed_twice() {
 
     let mut posted = events::fixtures();
     posted.extend(events::simulated(&door, 1, POSTED));
-    let produced: Vec<Event> =
-        events::simulated(&door, 2, PRODUCED).into_iter().map(Event::without_route).collect();
+    // Without a route nothing tells VoipNow's answer from its hangup: it would be taken for a repeat.
+    let mut produced = events::simulated(&door, 2, PRODUCED);
+    produced.retain(|event| event.route.as_deref() != Some("answer"));
+    let produced: Vec<Event> = produced.into_iter().map(Event::without_route).collect();
 
     let mut writer = start_writer();
     std::thread::scope(|scope| {
@@ -49,7 +51,7 @@ fn every_event_is_written_once_though_the_writer_is_killed_twice() {
     let expected = log_positions(&broker, &prefix);
     assert_eq!(expected.len(), posted.len() + produced.len(), "records in the topics");
     let all = expected.len();
-    wait_until("all events to be written", || tables::events_written(&tables) >= all);
+    tables::wait_written(&tables, all);
     assert_eq!(writer.stop(), Some(0), "the writer stops when asked to");
 
     assert_eq!(tables::positions(&tables), expected);

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::events::{self, Event};
 use super::process::Place;
+use super::wait::try_until;
 
 /// Rows as text, of each table.
 pub type Contents = BTreeMap<&'static str, Vec<String>>;
@@ -53,6 +54,21 @@ pub fn events_written(place: &Place) -> usize {
     let counts: Vec<String> =
         ONE_ROW_AN_EVENT.iter().map(|table| format!("(select count(*) from {table})")).collect();
     usize::try_from(number(place, &format!("select {}", counts.join(" + ")))).unwrap()
+}
+
+/// Waits until exactly so many events have become rows.
+pub fn wait_written(place: &Place, expected: usize) {
+    let mut seen = Vec::new();
+    let what = format!("{expected} events to be written");
+    let outcome = try_until(|| {
+        let written = events_written(place);
+        if seen.last() != Some(&written) {
+            seen.push(written);
+        }
+        written >= expected
+    });
+    assert!(outcome, "waited in vain for {what}; there were {seen:?}");
+    assert_eq!(seen.last(), Some(&expected), "more events than were sent");
 }
 
 /// The same, of contents.
