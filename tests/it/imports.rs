@@ -22,13 +22,14 @@ fn the_same_file_twice_adds_nothing() {
 
 #[test]
 fn an_import_that_was_killed_goes_on_where_it_was() {
-    let place = Place::new().with("RINGLAKE_FLUSH_MAX_BYTES", "256 KiB");
+    // Some hundred batches, so that there is a middle to be killed in.
+    let place = Place::new().with("RINGLAKE_FLUSH_MAX_BYTES", "64 KiB");
     let sent = events::simulated(&place, 12, 6_000);
     place.file("all.ndjson", events::envelopes(&sent));
     let arguments = ["import", "--enveloped", "all.ndjson"];
-    for rows in [1, 2_500] {
+    for batches in [2, 10] {
         let mut import = place.start("import", place.command(&arguments));
-        wait_until("some rows", || tables::events_written(&place) >= rows);
+        wait_until("some batches", || tables::batches(&place) >= batches);
         import.kill();
     }
     let before = tables::events_written(&place);
