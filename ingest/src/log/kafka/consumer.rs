@@ -19,30 +19,24 @@ use std::time::{Duration, Instant};
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
-use ringlake_transform::{LogPartition, Micros, Positions, RawBatch, System};
+use ringlake_transform::{LogPartition, Positions, RawBatch};
 
-use super::brokers::{ASK, broker_error};
+use super::brokers::{Tell, broker_error};
 use super::group::{Group, Rebalance};
-use super::log::partitions;
+use super::log::{drain, partitions};
+use super::places::{Place, envelope, watermarks, within};
 use super::trouble::passes;
-use super::{KafkaSettings, Membership, RECEIVED_AT, ROUTE};
+use super::{KafkaSettings, Membership};
 use crate::error::LogError;
 use crate::log::batch::BatchBuilder;
-use crate::log::{Polled, Topics, now};
+use crate::log::{Polled, Topics};
 
 /// What a record counts besides its body, so that empty ones fill a batch too.
 const RECORD_BYTES: usize = 64;
-
-/// One partition of this consumer.
-struct Place {
-    partition: LogPartition,
-    system: &'static dyn System,
-    /// The last offset handed out, or the position it started behind.
-    held: Option<i64>,
-    committed: Option<i64>,
-}
+/// How often partitions that stand still are looked at.
+const WATCH: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -58,6 +52,9 @@ enum State {
 pub(super) struct GroupConsumer {
     // Shared only so that a message can borrow it while the rest of this changes.
     base: Arc<BaseConsumer<Group>>,
+    /// Asks for offsets. On the connection of `base` each question would wait behind a fetch that
+    /// waits for records.
+    asker: BaseConsumer<Tell>,
     brokers: String,
     topics: Topics,
     membership: Membership,
@@ -65,6 +62,7 @@ pub(super) struct GroupConsumer {
     places: Vec<Place>,
     /// An error that came while a batch was gathered.
     later: Option<KafkaError>,
+    watched: Instant,
 }
 
 impl GroupConsumer {
@@ -73,6 +71,7 @@ impl GroupConsumer {
         let config = settings.consumer(membership)?;
         let base: BaseConsumer<Group> =
             BaseConsumer::from_config_and_context(&config, Group::default()).map_err(fail)?;
+        let asker = BaseConsumer::from_config_and_context(&config, Tell).map_err(fail)?;
         let topics = settings.topics();
         if membership == Membership::Group {
             let names: Vec<&str> = topics.iter().map(|(topic, _)| topic.as_ref()).collect();
@@ -80,12 +79,14 @@ impl GroupConsumer {
         }
         Ok(Self {
             base: Arc::new(base),
+            asker,
             brokers: settings.brokers.clone(),
             topics,
             membership,
             state: State::Out,
             places: Vec::new(),
             later: None,
+            watched: Instant::now(),
         })
     }
 
@@ -97,6 +98,7 @@ impl GroupConsumer {
         let deadline = Instant::now() + max_wait;
         let base = self.base.clone();
         self.give_up_revoked()?;
+        self.watch()?;
         loop {
             if let Some(error) = self.later.take() {
                 self.judge(error)?;
@@ -143,7 +145,7 @@ impl GroupConsumer {
         let place = |(topic, partition): (String, i32)| {
             let (topic, system) = self.topics.get(&topic)?;
             let partition = LogPartition::new(topic.clone(), partition);
-            Some(Place { partition, system, held: None, committed: None })
+            Some(Place { partition, system, held: -1, seen: -1, committed: None })
         };
         self.places = places.into_iter().filter_map(place).collect();
         self.state = State::Asking;
@@ -154,7 +156,7 @@ impl GroupConsumer {
     fn take_all_partitions(&mut self) {
         let mut all = Vec::new();
         for (topic, _) in self.topics.iter() {
-            match partitions(&self.base, topic) {
+            match partitions(&self.asker, topic) {
                 Ok(found) => all.extend(found.into_iter().map(|id| (topic.to_string(), id))),
                 Err(error) => return tracing::debug!(%error, "the partitions are not known yet"),
             }
@@ -187,23 +189,54 @@ impl GroupConsumer {
         }
         // Until the new offsets stand nothing may be read at the old ones.
         self.state = State::Asking;
-        let mut list = TopicPartitionList::with_capacity(self.places.len());
         for place in &mut self.places {
-            place.held = positions.get(&place.partition);
-            let offset = match place.held {
-                None => Offset::Beginning,
-                Some(position) => {
-                    let range = watermarks(&self.base, &place.partition);
-                    let range = range.map_err(|error| broker_error(&self.brokers, error))?;
-                    within(&place.partition, position, range)?;
-                    Offset::Offset(position + 1)
-                }
-            };
-            list.add_partition_offset(&place.partition.topic, place.partition.partition, offset)
+            let (first, next) = watermarks(&self.asker, &place.partition)
+                .map_err(|error| broker_error(&self.brokers, error))?;
+            place.held = positions.get(&place.partition).unwrap_or(first - 1);
+            place.seen = place.held;
+            within(&place.partition, place.held, (first, next))?;
+        }
+        self.read_on()?;
+        self.state = State::Reading;
+        Ok(())
+    }
+
+    /// Has librdkafka fetch from behind what was handed out. The offsets are numbers even for the
+    /// beginning: asked for it by name, librdkafka gives a new partition up when its broker does not
+    /// know it yet.
+    fn read_on(&self) -> Result<(), LogError> {
+        let mut list = TopicPartitionList::with_capacity(self.places.len());
+        for place in &self.places {
+            let (topic, partition) = (&place.partition.topic, place.partition.partition);
+            list.add_partition_offset(topic, partition, Offset::Offset(place.held + 1))
                 .map_err(|error| broker_error(&self.brokers, error))?;
         }
-        self.assign(&list)?;
-        self.state = State::Reading;
+        self.assign(&list)
+    }
+
+    /// Makes librdkafka fetch anew when a partition stands still though the broker has more. Behind
+    /// the last record there may be a transaction's marker, so this happens to healthy ones too; it
+    /// costs them a fetch.
+    fn watch(&mut self) -> Result<(), LogError> {
+        if self.state != State::Reading || self.watched.elapsed() < WATCH {
+            return Ok(());
+        }
+        self.watched = Instant::now();
+        drain(&self.asker);
+        let mut stuck = None;
+        for place in &mut self.places {
+            let still = std::mem::replace(&mut place.seen, place.held) == place.held;
+            if still
+                && let Ok((_, next)) = watermarks(&self.asker, &place.partition)
+                && place.held + 1 < next
+            {
+                stuck = Some(&place.partition);
+            }
+        }
+        if let Some(partition) = stuck {
+            tracing::debug!(%partition, "nothing came though the broker has more; fetching anew");
+            self.read_on()?;
+        }
         Ok(())
     }
 
@@ -263,10 +296,10 @@ impl GroupConsumer {
             place.partition.partition == partition && place.partition.topic.as_ref() == topic
         };
         let Some(place) = self.places.iter_mut().find(ours) else { return 0 };
-        if place.held.is_some_and(|held| offset <= held) {
+        if offset <= place.held {
             return 0;
         }
-        place.held = Some(offset);
+        place.held = offset;
         let known = builders.iter().position(|builder| builder.is_of(topic, partition));
         let at = known.unwrap_or_else(|| {
             builders.push(BatchBuilder::new(place.partition.clone(), place.system));
@@ -305,9 +338,8 @@ impl GroupConsumer {
     /// Finds the partition whose offset the broker does not have, to name it.
     fn out_of_range(&self, error: KafkaError) -> LogError {
         for place in &self.places {
-            let Some(held) = place.held else { continue };
-            if let Ok(range) = watermarks(&self.base, &place.partition)
-                && let Err(named) = within(&place.partition, held, range)
+            if let Ok(range) = watermarks(&self.asker, &place.partition)
+                && let Err(named) = within(&place.partition, place.held, range)
             {
                 return named;
             }
@@ -322,42 +354,4 @@ impl Drop for GroupConsumer {
         // A rebalance that was noted but not answered would keep the consumer from closing.
         let _ = self.base.unassign();
     }
-}
-
-fn watermarks(
-    base: &BaseConsumer<Group>,
-    partition: &LogPartition,
-) -> Result<(i64, i64), KafkaError> {
-    base.fetch_watermarks(&partition.topic, partition.partition, ASK)
-}
-
-/// Whether what follows `position` can be read where the log has the offsets `first..next`.
-fn within(
-    partition: &LogPartition,
-    position: i64,
-    (first, next): (i64, i64),
-) -> Result<(), LogError> {
-    if (first - 1..next).contains(&position) {
-        return Ok(());
-    }
-    Err(LogError::OutOfRange { partition: partition.clone(), position, first, next })
-}
-
-/// What the headers say, or where there are none, the record's own time.
-fn envelope<'a>(message: &'a BorrowedMessage<'_>) -> (Micros, Option<&'a str>) {
-    let mut received_at = None;
-    let mut route = None;
-    if let Some(headers) = message.headers() {
-        for header in headers.iter() {
-            let value = header.value.and_then(|value| std::str::from_utf8(value).ok());
-            match header.key {
-                RECEIVED_AT => received_at = value.and_then(|digits| digits.parse().ok()),
-                ROUTE => route = value.filter(|route| !route.is_empty()),
-                _ => {}
-            }
-        }
-    }
-    let recorded = || message.timestamp().to_millis().filter(|millis| *millis >= 0);
-    let received_at = received_at.or_else(|| recorded().map(|millis| millis * 1000));
-    (received_at.unwrap_or_else(now), route)
 }

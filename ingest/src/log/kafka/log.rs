@@ -65,10 +65,8 @@ impl KafkaLog {
         if let Some(route) = record.route.as_deref() {
             headers = headers.insert(Header { key: ROUTE, value: Some(route) });
         }
-        let message = FutureRecord::<str, [u8]>::to(topic)
-            .payload(&record.body)
-            .headers(headers)
-            .timestamp(record.received_at / 1000);
+        // With no timestamp of ours, so that the topic's retention counts from now.
+        let message = FutureRecord::<str, [u8]>::to(topic).payload(&record.body).headers(headers);
         let message = match &record.key {
             Some(key) => message.key(key.as_str()),
             None => message,
@@ -158,8 +156,7 @@ impl Drop for KafkaLog {
 
 /// Watermarks of every partition, and what the group has committed.
 fn status(asker: &BaseConsumer<Tell>, topics: &Topics) -> Result<LogStatus, KafkaError> {
-    // Nobody else polls it, and what librdkafka has to tell would pile up.
-    while asker.poll(Duration::ZERO).is_some() {}
+    drain(asker);
     let mut list = TopicPartitionList::new();
     for (topic, _) in topics.iter() {
         for partition in partitions(asker, topic)? {
@@ -182,12 +179,14 @@ fn status(asker: &BaseConsumer<Tell>, topics: &Topics) -> Result<LogStatus, Kafk
     Ok(LogStatus { partitions })
 }
 
+/// Takes what librdkafka has to tell: of a consumer that reads nothing it would pile up.
+pub(super) fn drain(asker: &BaseConsumer<Tell>) {
+    while asker.poll(Duration::ZERO).is_some() {}
+}
+
 /// The partitions of a topic; none where it does not exist yet.
-pub(super) fn partitions<C: ConsumerContext>(
-    consumer: &BaseConsumer<C>,
-    topic: &str,
-) -> Result<Vec<i32>, KafkaError> {
-    let metadata = consumer.fetch_metadata(Some(topic), ASK)?;
+pub(super) fn partitions(asker: &BaseConsumer<Tell>, topic: &str) -> Result<Vec<i32>, KafkaError> {
+    let metadata = asker.fetch_metadata(Some(topic), ASK)?;
     let known = metadata.topics().iter().filter(|topic| topic.error().is_none());
     Ok(known.flat_map(|topic| topic.partitions().iter().map(|partition| partition.id())).collect())
 }

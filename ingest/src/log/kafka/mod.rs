@@ -23,6 +23,7 @@ mod brokers;
 mod consumer;
 mod group;
 mod log;
+mod places;
 mod reader;
 mod trouble;
 

@@ -1,0 +1,79 @@
+//! One partition of a consumer: where it stands, whether the broker has what follows, and what its
+//! records carry besides their bodies.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use ringlake_transform::{LogPartition, Micros, System};
+
+use super::brokers::{ASK, Tell};
+use super::trouble::passes;
+use super::{RECEIVED_AT, ROUTE};
+use crate::error::LogError;
+use crate::log::now;
+
+/// Between two questions for a partition's watermarks.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// One partition of this consumer.
+pub(super) struct Place {
+    pub partition: LogPartition,
+    pub system: &'static dyn System,
+    /// The last offset handed out, or the one it started behind.
+    pub held: i64,
+    /// `held` when the watch last looked.
+    pub seen: i64,
+    pub committed: Option<i64>,
+}
+
+/// The offsets a partition holds, `first..next`. A partition that was just made is waited for.
+pub(super) fn watermarks(
+    asker: &BaseConsumer<Tell>,
+    partition: &LogPartition,
+) -> Result<(i64, i64), KafkaError> {
+    let deadline = Instant::now() + ASK;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match asker.fetch_watermarks(&partition.topic, partition.partition, left) {
+            Err(error)
+                if Instant::now() < deadline && error.rdkafka_error_code().is_some_and(passes) =>
+            {
+                std::thread::sleep(PAUSE);
+            }
+            answer => return answer,
+        }
+    }
+}
+
+/// Whether what follows `position` can be read where the log has the offsets `first..next`.
+pub(super) fn within(
+    partition: &LogPartition,
+    position: i64,
+    (first, next): (i64, i64),
+) -> Result<(), LogError> {
+    if (first - 1..next).contains(&position) {
+        return Ok(());
+    }
+    Err(LogError::OutOfRange { partition: partition.clone(), position, first, next })
+}
+
+/// What the headers say, or where there are none, the record's own time.
+pub(super) fn envelope<'a>(message: &'a BorrowedMessage<'_>) -> (Micros, Option<&'a str>) {
+    let mut received_at = None;
+    let mut route = None;
+    if let Some(headers) = message.headers() {
+        for header in headers.iter() {
+            let value = header.value.and_then(|value| std::str::from_utf8(value).ok());
+            match header.key {
+                RECEIVED_AT => received_at = value.and_then(|digits| digits.parse().ok()),
+                ROUTE => route = value.filter(|route| !route.is_empty()),
+                _ => {}
+            }
+        }
+    }
+    let recorded = || message.timestamp().to_millis().filter(|millis| *millis >= 0);
+    let received_at = received_at.or_else(|| recorded().map(|millis| millis * 1000));
+    (received_at.unwrap_or_else(now), route)
+}
