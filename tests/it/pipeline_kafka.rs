@@ -19,7 +19,8 @@ fn every_event_is_written_once_though_the_writer_is_killed_twice() {
             .with("RINGLAKE_LOG_KAFKA_TOPIC_PREFIX", &prefix)
             .with("RINGLAKE_LOG_KAFKA_GROUP", &prefix)
     };
-    let (door, tables) = (place(), place());
+    // Small batches, so that there are many to be killed between.
+    let (door, tables) = (place(), place().with("RINGLAKE_FLUSH_MAX_BYTES", "512 KiB"));
     let ingest = door.serve(&["ingest", "--kafka", &broker]);
     let start_writer = || tables.start("write", tables.command(&["write", "--kafka", &broker]));
     let sender = Sender::new(&door);
@@ -41,8 +42,8 @@ fn every_event_is_written_once_though_the_writer_is_killed_twice() {
             }
         });
         scope.spawn(|| produce(&broker, &prefix, &produced));
-        for written in [1, 3_000] {
-            wait_until("the writer to write", || tables::events_written(&tables) >= written);
+        for batches in [1, 6] {
+            wait_until("the writer to write", || tables::batches(&tables) >= batches);
             writer.kill();
             writer = start_writer();
         }
