@@ -20,7 +20,11 @@ fn every_event_is_written_once_though_the_writer_is_killed_twice() {
             .with("RINGLAKE_LOG_KAFKA_GROUP", &prefix)
     };
     // Small batches, so that there are many to be killed between.
-    let (door, tables) = (place(), place().with("RINGLAKE_FLUSH_MAX_BYTES", "512 KiB"));
+    let tables = place()
+        .with("RINGLAKE_FLUSH_MAX_BYTES", "512 KiB")
+        // How long the group waits for a member that is dead.
+        .with("RINGLAKE_LOG_KAFKA_OPTIONS_SESSION_TIMEOUT_MS", "10000");
+    let door = place();
     let ingest = door.serve(&["ingest", "--kafka", &broker]);
     let start_writer = || tables.start("write", tables.command(&["write", "--kafka", &broker]));
     let sender = Sender::new(&door);
