@@ -20,7 +20,7 @@ fn the_defaults_are_right_and_layers_win_in_order() {
     let config = read(file, &[("RINGLAKE_FLUSH_INTERVAL", "250ms")]).unwrap();
     assert_eq!(config.listen.port(), 80);
     assert_eq!(config.flush.interval.0.as_millis(), 250);
-    assert_eq!(config.flush.max_bytes.0, 32 << 20, "the rest of the table keeps its defaults");
+    assert_eq!(config.flush.max_bytes.0, 8 << 20, "the rest of the table keeps its defaults");
 }
 
 #[test]

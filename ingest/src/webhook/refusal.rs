@@ -126,13 +126,12 @@ impl Refusal {
                     .into()
             }
             Self::Limited { .. } => "send it again after the time in Retry-After, or raise \
-                 requests_per_second in the configuration"
+                 limits.rate in ringlake.toml"
                 .into(),
             Self::MediaType(system) => format!("send {}", media_types(*system)),
             Self::Encoded => "send it without Content-Encoding".into(),
             Self::TooLarge { .. } => {
-                "send fewer events in a request, or raise max_body_bytes in the configuration"
-                    .into()
+                "send fewer events in a request, or raise limits.max_body in ringlake.toml".into()
             }
             Self::EventTooLarge { .. } => {
                 "leave attachments out of the event; larger ones do not fit \

@@ -300,7 +300,7 @@ fn each_text_is_as_it_should_be() {
             Refusal::Limited { system: plain, wait: second },
             429,
             "too many requests for freshcaller",
-            "send it again after the time in Retry-After, or raise requests_per_second in the configuration",
+            "send it again after the time in Retry-After, or raise limits.rate in ringlake.toml",
         ),
         (
             Refusal::Unverified(systems::Unverified("it has expired")),
@@ -318,7 +318,7 @@ fn each_text_is_as_it_should_be() {
             Refusal::TooLarge { limit: 10 },
             413,
             "the body is larger than 10 bytes",
-            "send fewer events in a request, or raise max_body_bytes in the configuration",
+            "send fewer events in a request, or raise limits.max_body in ringlake.toml",
         ),
         (
             Refusal::EventTooLarge { limit: 10 },
