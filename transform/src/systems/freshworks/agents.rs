@@ -2,7 +2,7 @@
 //!
 //! `agent_id` is the agent's id, not the user's: the two differ (published platform 3.0 sample).
 
-use super::{Envelope, actor::Actor, changes, last_first};
+use super::{Envelope, actor::Actor, changes, column, last_first};
 use crate::error::Rejection;
 use crate::flatten::Output;
 use crate::json::Value;
@@ -27,8 +27,8 @@ pub(super) fn flatten(envelope: &Envelope<'_>, out: &mut Output<'_>) -> Result<(
         row.some_text("domain", envelope.domain).some_text("region", envelope.region);
         actor.write(&mut row);
         for (key, value) in last_first(agent) {
-            match FIELDS.iter().find(|(field, _)| *field == key) {
-                Some((_, column)) => {
+            match column(FIELDS, key) {
+                Some(column) => {
                     row.put(column, key, value);
                 }
                 None if value.is_null() => {}

@@ -3,7 +3,7 @@
 //! Cost and talked time are on the legs, `cost_unit` is the currency, and most updates carry only a
 //! few of the fields (developers.freshcaller.com, "onCallUpdate"; a published app's test payload).
 
-use super::{Envelope, actor::Actor, changes, last_first};
+use super::{Envelope, actor::Actor, changes, column, last_first};
 use crate::error::Rejection;
 use crate::flatten::Output;
 use crate::json::Value;
@@ -52,10 +52,6 @@ const LEG_FIELDS: &[(&str, &str)] = &[
     ("updated_time", "updated_at"),
 ];
 
-fn column(fields: &'static [(&str, &str)], key: &str) -> Option<&'static str> {
-    fields.iter().find(|(field, _)| *field == key).map(|(_, column)| *column)
-}
-
 pub(super) fn flatten(envelope: &Envelope<'_>, out: &mut Output<'_>) -> Result<(), Rejection> {
     let call = envelope.object(&["call"])?;
     if !envelope.begin(SYSTEM, out) {
@@ -72,11 +68,7 @@ pub(super) fn flatten(envelope: &Envelope<'_>, out: &mut Output<'_>) -> Result<(
 }
 
 fn call_row(envelope: &Envelope<'_>, call: Value<'_>, actor: &Actor<'_>, row: &mut RowWriter<'_>) {
-    row.text("phase", envelope.happening())
-        .some_text("domain", envelope.domain)
-        .some_text("region", envelope.region)
-        .some_text("actor_type", actor.kind);
-    actor.write(row);
+    begin_row(envelope, actor, row);
     for (key, value) in last_first(call) {
         match (key, column(CALL_FIELDS, key)) {
             (_, Some(column)) => {
@@ -93,6 +85,15 @@ fn call_row(envelope: &Envelope<'_>, call: Value<'_>, actor: &Actor<'_>, row: &m
     }
     row.some_time("started_at", call.get("created_time").and_then(values::time_of));
     envelope.keep_rest(row, &["call", "actor", "changes"]);
+}
+
+/// What a call's row says of its event, whichever kind of call it is.
+pub(super) fn begin_row(envelope: &Envelope<'_>, actor: &Actor<'_>, row: &mut RowWriter<'_>) {
+    row.text("phase", envelope.happening())
+        .some_text("domain", envelope.domain)
+        .some_text("region", envelope.region)
+        .some_text("actor_type", actor.kind);
+    actor.write(row);
 }
 
 /// `incoming` or `outgoing`, which some products write with a capital; any other word stays as it is.

@@ -177,6 +177,11 @@ fn last_first<'t>(object: Value<'t>) -> impl Iterator<Item = (&'t str, Value<'t>
     members.into_iter().rev()
 }
 
+/// The column that takes a vendor's field unchanged.
+fn column(fields: &'static [(&str, &str)], key: &str) -> Option<&'static str> {
+    fields.iter().find(|(field, _)| *field == key).map(|(_, column)| *column)
+}
+
 pub(super) fn accepts(content_type: &str) -> bool {
     matches!(
         content_type,

@@ -3,7 +3,12 @@
 //!
 //! `call_cost` comes without a currency; the account's configured one is applied by the reports.
 
-use super::{Envelope, actor::Actor, calls::direction, changes, last_first};
+use super::{
+    Envelope,
+    actor::Actor,
+    calls::{begin_row, direction},
+    changes, column, last_first,
+};
 use crate::error::Rejection;
 use crate::flatten::Output;
 use crate::json::Value;
@@ -43,14 +48,9 @@ pub(super) fn flatten(envelope: &Envelope<'_>, out: &mut Output<'_>) -> Result<(
 }
 
 fn row(envelope: &Envelope<'_>, call: Value<'_>, actor: &Actor<'_>, row: &mut RowWriter<'_>) {
-    row.text("phase", envelope.happening())
-        .some_text("domain", envelope.domain)
-        .some_text("region", envelope.region)
-        .some_text("actor_type", actor.kind);
-    actor.write(row);
+    begin_row(envelope, actor, row);
     for (key, value) in last_first(call) {
-        let column = FIELDS.iter().find(|(field, _)| *field == key).map(|(_, column)| *column);
-        match (key, column) {
+        match (key, column(FIELDS, key)) {
             (_, Some(column)) => {
                 row.put(column, key, value);
             }
