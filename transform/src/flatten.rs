@@ -88,6 +88,14 @@ impl<'a> Output<'a> {
         });
     }
 
+    /// Runs `f` with the buffers of the parse before, so that an event allocates none.
+    pub fn with_tape<T>(&mut self, f: impl FnOnce(&mut Tape, &mut Self) -> T) -> T {
+        let mut tape = std::mem::take(&mut self.tables.tape);
+        let outcome = f(&mut tape, self);
+        self.tables.tape = tape;
+        outcome
+    }
+
     /// The time that counts for the event.
     pub fn event_time(&self) -> Micros {
         self.common.as_ref().map_or(self.place.received_at, |common| common.event_time)

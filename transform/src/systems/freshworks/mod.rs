@@ -223,7 +223,10 @@ pub(super) fn parse_error(error: &ParseError, body: &[u8]) -> Rejection {
 }
 
 pub(super) fn flatten(event: &RawEvent, out: &mut Output<'_>) -> Result<(), Rejection> {
-    let mut tape = Tape::default();
+    out.with_tape(|tape, out| read(event, tape, out))
+}
+
+fn read(event: &RawEvent, tape: &mut Tape, out: &mut Output<'_>) -> Result<(), Rejection> {
     let document = tape.parse(&event.body).map_err(|error| parse_error(&error, &event.body))?;
     let envelope = Envelope::read(document.root())?;
     match subject(envelope.event) {

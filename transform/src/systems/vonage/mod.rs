@@ -80,25 +80,27 @@ impl System for Vonage {
     }
 
     fn flatten(&self, event: &RawEvent, out: &mut Output<'_>) -> Result<(), Rejection> {
-        let mut tape = Tape::default();
-        let document = tape
-            .parse(&event.body)
-            .map_err(|error| freshworks::parse_error(&error, &event.body))?;
-        let root = document.root();
-        let name = text(root, "type").ok_or_else(|| {
-            Rejection::new(Stage::Recognise, "no-event-name", "the body has no \"type\"")
-        })?;
-        match kind(name) {
-            Some((Kind::Channel(phase), version)) => channel(root, name, phase, version, out),
-            Some((Kind::Presence, version)) => presence(root, name, version, out),
-            None => Err(Rejection::new(
-                Stage::Recognise,
-                "unknown-event",
-                format!(
-                    "unknown event {name:?}; this version knows channel.… and agent.presencechanged"
-                ),
-            )),
-        }
+        out.with_tape(|tape, out| read(event, tape, out))
+    }
+}
+
+fn read(event: &RawEvent, tape: &mut Tape, out: &mut Output<'_>) -> Result<(), Rejection> {
+    let document =
+        tape.parse(&event.body).map_err(|error| freshworks::parse_error(&error, &event.body))?;
+    let root = document.root();
+    let name = text(root, "type").ok_or_else(|| {
+        Rejection::new(Stage::Recognise, "no-event-name", "the body has no \"type\"")
+    })?;
+    match kind(name) {
+        Some((Kind::Channel(phase), version)) => channel(root, name, phase, version, out),
+        Some((Kind::Presence, version)) => presence(root, name, version, out),
+        None => Err(Rejection::new(
+            Stage::Recognise,
+            "unknown-event",
+            format!(
+                "unknown event {name:?}; this version knows channel.… and agent.presencechanged"
+            ),
+        )),
     }
 }
 
