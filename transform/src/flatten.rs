@@ -12,7 +12,7 @@ use crate::error::Rejection;
 use crate::event::{LogPartition, Micros, RawBatch, RawEvent};
 use crate::json::{Tape, redact_iparams};
 use crate::repeats::{self, Seen};
-use crate::rows::{RowWriter, TableRows};
+use crate::rows::{Origin, Origins, RowWriter, TableRows};
 use crate::systems::{REPEAT_WINDOW, System};
 use crate::tables::{DEAD_LETTERS, TABLES, TableSpec};
 use crate::values;
@@ -27,18 +27,6 @@ pub struct Head<'e> {
     /// The vendor's time; where it is missing or cannot be, the receipt counts.
     pub event_time: Option<Micros>,
     pub event_key: &'e str,
-}
-
-/// A [`Head`] with its place in the log and in time.
-#[derive(Clone, Debug)]
-struct Common {
-    system: &'static str,
-    account_id: Option<String>,
-    event_type: String,
-    event_time: Micros,
-    time_basis: &'static str,
-    event_key: String,
-    month: String,
 }
 
 /// What the rows of one event have besides: where it lies in the log, and when it came.
@@ -57,7 +45,8 @@ pub struct Output<'a> {
     seen: &'a mut Seen,
     counts: &'a mut EventCounts,
     place: Place<'a>,
-    common: Option<Common>,
+    /// The time that counts, once the event was begun.
+    event_time: Option<Micros>,
 }
 
 impl<'a> Output<'a> {
@@ -77,14 +66,18 @@ impl<'a> Output<'a> {
     fn start(&mut self, head: &Head<'_>) {
         let vendor = values::plausible(head.event_time, self.place.received_at);
         let event_time = vendor.unwrap_or(self.place.received_at);
-        self.common = Some(Common {
+        self.event_time = Some(event_time);
+        self.tables.origins.add(&Origin {
             system: head.system,
-            account_id: head.account_id.map(str::to_owned),
-            event_type: head.event_type.to_owned(),
+            account_id: head.account_id,
+            event_type: head.event_type,
             event_time,
             time_basis: if vendor.is_some() { "vendor" } else { "receipt" },
-            event_key: head.event_key.to_owned(),
-            month: values::month(event_time),
+            received_at: self.place.received_at,
+            event_key: head.event_key,
+            topic: &self.place.at.topic,
+            partition: self.place.at.partition,
+            offset: self.place.offset,
         });
     }
 
@@ -98,26 +91,12 @@ impl<'a> Output<'a> {
 
     /// The time that counts for the event.
     pub fn event_time(&self) -> Micros {
-        self.common.as_ref().map_or(self.place.received_at, |common| common.event_time)
+        self.event_time.unwrap_or(self.place.received_at)
     }
 
-    /// Starts a row of `table` with the common columns filled.
+    /// Starts a row of `table`.
     pub fn row(&mut self, table: &'static TableSpec) -> RowWriter<'_> {
-        let mut row = self.tables.get(table).row(self.counts);
-        if let Some(common) = &self.common {
-            row.text("system", common.system)
-                .some_text("account_id", common.account_id.as_deref())
-                .text("event_type", &common.event_type)
-                .time("event_time", common.event_time)
-                .text("event_time_basis", common.time_basis)
-                .time("received_at", self.place.received_at)
-                .text("event_key", &common.event_key)
-                .text("topic", &self.place.at.topic)
-                .int("partition", i64::from(self.place.at.partition))
-                .int("offset", self.place.offset)
-                .text("event_month", &common.month);
-        }
-        row
+        self.tables.row(table, self.counts)
     }
 
     /// Whether this label of a field is new to this process; it is remembered.
@@ -153,17 +132,21 @@ impl<'a> Output<'a> {
 /// The rows of all tables, in the order of [`TABLES`].
 struct Tables {
     rows: Vec<TableRows>,
+    origins: Origins,
     labels: hashbrown::HashSet<u128>,
     tape: Tape,
 }
 
 impl Tables {
-    /// Tables are few, and names of static specs compare by address first.
-    fn get(&mut self, spec: &'static TableSpec) -> &mut TableRows {
-        let at = TABLES.iter().position(|table| table.name == spec.name).unwrap_or(0);
-        debug_assert!(TABLES.iter().any(|table| table.name == spec.name));
+    fn row<'r>(
+        &'r mut self,
+        spec: &'static TableSpec,
+        counts: &'r mut EventCounts,
+    ) -> RowWriter<'r> {
+        let at = TABLES.iter().position(|table| std::ptr::eq(*table, spec));
+        debug_assert!(at.is_some(), "{} is not in TABLES", spec.name);
         #[allow(clippy::indexing_slicing, reason = "`rows` has one entry per entry of TABLES")]
-        &mut self.rows[at]
+        self.rows[at.unwrap_or(0)].row(&self.origins, counts)
     }
 }
 
@@ -185,7 +168,8 @@ impl Flattener {
     #[allow(clippy::needless_pass_by_value, reason = "the caller has no further use for them")]
     pub fn new(schemas: HashMap<&'static str, SchemaRef>) -> Self {
         let rows = TABLES.iter().map(|t| TableRows::new(t, schemas.get(t.name))).collect();
-        let tables = Tables { rows, labels: hashbrown::HashSet::new(), tape: Tape::default() };
+        let labels = hashbrown::HashSet::new();
+        let tables = Tables { rows, origins: Origins::default(), labels, tape: Tape::default() };
         Self { tables, seen: Seen::default() }
     }
 
@@ -217,7 +201,9 @@ impl Flattener {
             }
         }
         flat.ranges = batches.into_iter().map(|batch| (batch.partition, batch.range)).collect();
-        flat.tables = self.tables.rows.iter_mut().filter_map(TableRows::finish).collect();
+        let Tables { rows, origins, .. } = &mut self.tables;
+        flat.tables = rows.iter_mut().filter_map(|table| table.finish(origins)).collect();
+        origins.clear();
         self.seen.forget_old(REPEAT_WINDOW);
         flat
     }
@@ -234,9 +220,9 @@ impl Flattener {
         let window = system.repeat_window();
         let place = Place { at, offset: event.offset, received_at: event.received_at, window };
         let (tables, seen) = (&mut self.tables, &mut self.seen);
-        let mut out = Output { tables, seen, counts, place, common: None };
+        let mut out = Output { tables, seen, counts, place, event_time: None };
         if let Err(rejection) = system.flatten(event, &mut out) {
-            debug_assert!(out.common.is_none(), "rejected after its rows were begun");
+            debug_assert!(out.event_time.is_none(), "rejected after its rows were begun");
             out.dead_letter(system, event, &rejection);
         }
         if counts.dead_lettered + counts.repeated == unused {

@@ -6,7 +6,7 @@
 //! tables' own `event_key` columns, so no side file can disagree with them.
 
 use hashbrown::HashMap;
-use xxhash_rust::xxh3::{Xxh3, xxh3_128};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128, xxh3_128_with_seed};
 
 use crate::event::{LogPartition, Micros};
 
@@ -71,41 +71,57 @@ impl Seen {
 
 /// What identifies an event among all systems.
 pub fn key_of(system: &str, event_key: &str) -> u128 {
-    let mut hash = Xxh3::new();
-    hash.update(system.as_bytes());
-    hash.update(&[0]);
-    hash.update(event_key.as_bytes());
-    hash.digest128()
+    xxh3_128_with_seed(event_key.as_bytes(), xxh3_64(system.as_bytes()))
 }
 
 /// What identifies a log position.
 pub fn place_of(at: &LogPartition, offset: i64) -> u64 {
-    let mut hash = Xxh3::new();
-    hash.update(at.topic.as_bytes());
-    hash.update(&at.partition.to_le_bytes());
-    hash.update(&offset.to_le_bytes());
-    hash.digest()
+    let mut place = [0; 12];
+    let (partition, rest) = place.split_at_mut(4);
+    partition.copy_from_slice(&at.partition.to_le_bytes());
+    rest.copy_from_slice(&offset.to_le_bytes());
+    xxh3_64_with_seed(&place, xxh3_64(at.topic.as_bytes()))
 }
 
 /// A 128-bit hash of what was sent, as 32 hex digits: the event key of vendors that send no id.
 pub fn content_key(parts: &[&str]) -> String {
-    format!("{:032x}", hash_of(parts.iter().map(|part| part.as_bytes())))
+    hex(Parts::default().hash_with(parts))
 }
 
-/// A 128-bit hash of parts, each apart from the next.
-pub fn hash_of<'p>(parts: impl Iterator<Item = &'p [u8]>) -> u128 {
-    let mut hash = Xxh3::new();
-    for part in parts {
+/// Parts of an identity, each apart from the next.
+///
+/// They are gathered in one buffer: a hash that is fed piece by piece takes twice as long.
+#[derive(Debug, Default)]
+pub struct Parts(Vec<u8>);
+
+impl Parts {
+    pub fn push(&mut self, part: &[u8]) {
         // The length keeps ("ab","c") and ("a","bc") apart.
-        hash.update(&(part.len() as u64).to_le_bytes());
-        hash.update(part);
+        self.0.extend_from_slice(&(part.len() as u64).to_le_bytes());
+        self.0.extend_from_slice(part);
     }
-    hash.digest128()
+
+    /// A 128-bit hash of the parts pushed and these; these are not kept.
+    pub fn hash_with(&mut self, parts: &[&str]) -> u128 {
+        let kept = self.0.len();
+        self.0.reserve(parts.iter().map(|part| size_of::<u64>() + part.len()).sum());
+        for part in parts {
+            self.push(part.as_bytes());
+        }
+        let hash = xxh3_128(&self.0);
+        self.0.truncate(kept);
+        hash
+    }
 }
 
 /// The event key of bytes that cannot be read.
 pub fn body_key(body: &[u8]) -> String {
-    format!("{:032x}", xxh3_128(body))
+    hex(xxh3_128(body))
+}
+
+fn hex(hash: u128) -> String {
+    let nibbles = (0..32).rev().map(|place| (hash >> (4 * place)) as u32 & 0xf);
+    nibbles.filter_map(|nibble| char::from_digit(nibble, 16)).collect()
 }
 
 #[cfg(test)]
@@ -136,5 +152,6 @@ mod tests {
     #[test]
     fn parts_are_kept_apart() {
         assert_ne!(content_key(&["ab", "c"]), content_key(&["a", "bc"]));
+        assert_eq!(hex(0xab), format!("{:032x}", 0xab));
     }
 }

@@ -29,16 +29,35 @@ pub fn decimal(text: &str, precision: u8, scale: i8) -> Option<i128> {
     if whole.is_empty() && fraction.is_empty() {
         return None;
     }
-    let mut value: i128 = 0;
-    for byte in whole.bytes().chain(fraction.bytes()) {
-        let digit = byte.checked_sub(b'0').filter(|digit| *digit <= 9)?;
-        value = value.checked_mul(10)?.checked_add(i128::from(digit))?;
-    }
+    let value = digits_of(whole, fraction)?;
     let shift =
         i32::from(scale) + exponent.clamp(-1000, 1000) - i32::try_from(fraction.len()).ok()?;
     let scaled = shifted(value, shift)?;
-    let limit = 10i128.checked_pow(u32::from(precision))?;
+    let limit = power(u32::from(precision))?;
     (scaled < limit).then_some(if negative { -scaled } else { scaled })
+}
+
+/// The number that these digits are, one after the other.
+fn digits_of(whole: &str, fraction: &str) -> Option<i128> {
+    // What fits in 64 bits, nearly all there is, is read several times faster there.
+    const SHORT: usize = 18;
+    let digits = || whole.bytes().chain(fraction.bytes()).map(|byte| byte.wrapping_sub(b'0'));
+    if digits().any(|digit| digit > 9) {
+        return None;
+    }
+    if whole.len() + fraction.len() <= SHORT {
+        return Some(i128::from(digits().fold(0u64, |value, digit| value * 10 + u64::from(digit))));
+    }
+    digits().try_fold(0i128, |value, digit| value.checked_mul(10)?.checked_add(i128::from(digit)))
+}
+
+/// 10^`exponent`, if it fits.
+fn power(exponent: u32) -> Option<i128> {
+    const SHORT: u32 = 18;
+    if exponent <= SHORT {
+        return Some(i128::from(10u64.pow(exponent)));
+    }
+    10i128.checked_pow(exponent)
 }
 
 /// `value` × 10^`shift`, when that is whole and fits.
@@ -46,7 +65,7 @@ fn shifted(value: i128, shift: i32) -> Option<i128> {
     if value == 0 {
         return Some(0);
     }
-    let factor = 10i128.checked_pow(shift.unsigned_abs())?;
+    let factor = power(shift.unsigned_abs())?;
     if shift >= 0 {
         return value.checked_mul(factor);
     }
@@ -111,8 +130,8 @@ pub fn plausible(time: Option<Micros>, received_at: Micros) -> Option<Micros> {
     time.filter(|time| *time >= EARLIEST && *time <= received_at.saturating_add(AHEAD))
 }
 
-/// `2026-03` of an instant, in UTC.
-pub fn month(time: Micros) -> String {
+/// Year and month of an instant, in UTC.
+pub fn month(time: Micros) -> (i64, u8) {
     let days = time.div_euclid(86_400 * MICROS);
     // Howard Hinnant's civil-from-days, for the proleptic Gregorian calendar.
     let z = days + 719_468;
@@ -123,8 +142,7 @@ pub fn month(time: Micros) -> String {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}")
+    (year_of_era + era * 400 + i64::from(month <= 2), month as u8)
 }
 
 #[cfg(test)]
@@ -173,7 +191,8 @@ mod tests {
         fn the_month_agrees_with_the_calendar(days in -20_000i64..40_000) {
             let time = days * 86_400 * MICROS + 5;
             let text = arrow::temporal_conversions::date32_to_datetime(days as i32).unwrap();
-            prop_assert_eq!(month(time), text.format("%Y-%m").to_string());
+            let (year, month) = month(time);
+            prop_assert_eq!(format!("{year:04}-{month:02}"), text.format("%Y-%m").to_string());
         }
     }
 }

@@ -4,7 +4,8 @@
 //! {"a":[1,"x"]}   →   0 Object next=4 │ (key) 1 "a" │ 2 Array next=5 │ 3 Number 1 │ 4 String x
 //! ```
 //!
-//! A value's `next` is the index behind its whole subtree, so skipping one is a single step.
+//! A value's `next` is the index behind its whole subtree, so skipping one is a single step. An
+//! object knows its last key and each key the one before, since of repeated keys the last counts.
 
 use jiter::{Jiter, Peek};
 use thiserror::Error;
@@ -47,6 +48,8 @@ struct Node {
     /// Span of a string's text.
     text: (u32, u32),
     next: u32,
+    /// An object's last key; a key's predecessor; 0 for none, since the root is no key.
+    previous: u32,
 }
 
 /// The buffers of a parse, kept for the next one.
@@ -125,7 +128,8 @@ impl Parser<'_, '_> {
     }
 
     fn leaf(&mut self, kind: JsonKind, start: u32) {
-        self.tape.nodes.push(Node { kind, unescaped: false, start, end: 0, text: (0, 0), next: 0 });
+        let (unescaped, text, previous) = (false, (0, 0), 0);
+        self.tape.nodes.push(Node { kind, unescaped, start, end: 0, text, next: 0, previous });
     }
 
     fn string(&mut self, start: u32) -> Result<(), ParseError> {
@@ -156,13 +160,20 @@ impl Parser<'_, '_> {
         self.leaf(JsonKind::Object, start);
         debug_assert_eq!(self.tape.nodes.len(), at + 1);
         let mut key = self.jiter.known_object().map_err(|e| syntax(&e))?;
+        let mut previous = 0;
         while let Some(text) = key {
+            let here = self.tape.nodes.len() as u32;
             let mut node = text_node(&mut self.tape.arena, self.source, text, 0);
-            node.next = self.tape.nodes.len() as u32 + 1;
+            node.next = here + 1;
+            node.previous = previous;
+            previous = here;
             self.tape.nodes.push(node);
             let peek = self.jiter.peek().map_err(|e| syntax(&e))?;
             self.value(peek, depth + 1)?;
             key = self.jiter.next_key().map_err(|e| syntax(&e))?;
+        }
+        if let Some(object) = self.tape.nodes.get_mut(at) {
+            object.previous = previous;
         }
         Ok(())
     }
@@ -177,7 +188,8 @@ fn text_node(arena: &mut String, source: &str, text: &str, start: u32) -> Node {
         arena.push_str(text);
     }
     let span = (from as u32, (from + text.len()) as u32);
-    Node { kind: JsonKind::String, unescaped: !borrowed, start, end: 0, text: span, next: 0 }
+    let (kind, unescaped) = (JsonKind::String, !borrowed);
+    Node { kind, unescaped, start, end: 0, text: span, next: 0, previous: 0 }
 }
 
 /// A parsed document.
@@ -188,15 +200,15 @@ pub struct Document<'t> {
 }
 
 impl<'t> Document<'t> {
-    pub fn root(self) -> Value<'t> {
+    pub fn root(&'t self) -> Value<'t> {
         Value { document: self, at: 0 }
     }
 
-    fn node(self, at: u32) -> Option<&'t Node> {
+    fn node(&self, at: u32) -> Option<&'t Node> {
         self.tape.nodes.get(at as usize)
     }
 
-    fn text(self, node: &Node) -> &'t str {
+    fn text(&self, node: &Node) -> &'t str {
         let (from, to) = (node.text.0 as usize, node.text.1 as usize);
         let text: &'t str = if node.unescaped { &self.tape.arena } else { self.source };
         text.get(from..to).unwrap_or_default()
@@ -206,7 +218,7 @@ impl<'t> Document<'t> {
 /// One value of a document; a handle that is copied freely.
 #[derive(Clone, Copy, Debug)]
 pub struct Value<'t> {
-    document: Document<'t>,
+    document: &'t Document<'t>,
     at: u32,
 }
 
@@ -281,9 +293,37 @@ impl<'t> Value<'t> {
         self.node().filter(|node| node.kind == kind).map_or(0, |node| node.next)
     }
 
+    /// Members of an object with the last first: of repeated keys, the one that counts comes first.
+    pub fn last_first(self) -> impl Iterator<Item = (&'t str, Value<'t>)> {
+        let mut at = self.last_key();
+        std::iter::from_fn(move || {
+            let key = self.key(at)?;
+            let value = Value { document: self.document, at: at + 1 };
+            at = key.previous;
+            Some((self.document.text(key), value))
+        })
+    }
+
     /// The member of this name; of repeated names the last, as JSON parsers agree.
     pub fn get(self, name: &str) -> Option<Value<'t>> {
-        self.members().filter(|(key, _)| *key == name).last().map(|(_, value)| value)
+        let mut at = self.last_key();
+        while let Some(key) = self.key(at) {
+            // Most names differ in length: their text need not be looked at.
+            let length = (key.text.1 - key.text.0) as usize;
+            if length == name.len() && self.document.text(key) == name {
+                return Some(Value { document: self.document, at: at + 1 });
+            }
+            at = key.previous;
+        }
+        None
+    }
+
+    fn last_key(self) -> u32 {
+        self.node().filter(|node| node.kind == JsonKind::Object).map_or(0, |node| node.previous)
+    }
+
+    fn key(self, at: u32) -> Option<&'t Node> {
+        if at == 0 { None } else { self.document.node(at) }
     }
 
     /// The non-null member of this name.

@@ -267,6 +267,12 @@ impl ColumnRows {
         }
         self.filled = 0;
         self.used = false;
+        if let Builder::Text(b) = &mut self.builder {
+            // The next batch will be about as large as this one: its text is not moved as it grows.
+            let bytes = b.values_slice().len();
+            let next = StringBuilder::with_capacity(rows, bytes);
+            return Arc::new(std::mem::replace(b, next).finish());
+        }
         each!(&mut self.builder, b => Arc::new(b.finish()) as ArrayRef)
     }
 
@@ -288,8 +294,9 @@ fn int_of(value: Value<'_>) -> Option<i64> {
         JsonKind::Number => values::integer(value.raw()),
         JsonKind::String => {
             let text = value.as_str()?;
-            let number: i64 = text.parse().ok()?;
-            (number.to_string() == text).then_some(number)
+            let digits = text.strip_prefix('-').unwrap_or(text);
+            let canonical = text == "0" || digits.starts_with(|first| matches!(first, '1'..='9'));
+            text.parse().ok().filter(|_| canonical)
         }
         _ => None,
     }

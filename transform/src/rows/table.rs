@@ -3,18 +3,18 @@
 use std::collections::HashMap as StdHashMap;
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use hashbrown::HashMap;
 
 use super::column::{ColumnRows, Fit};
 use super::extra::Extra;
+use super::names::Names;
+use super::origin::{OriginId, Origins};
 use crate::batch::{EventCounts, TableBatch};
-use crate::columns::Kind;
+use crate::columns::{Column, Kind};
 use crate::event::Micros;
 use crate::json::Value;
-use crate::tables::{EXTRA, TableSpec};
+use crate::tables::{COMMON, EVENT_MONTH, EXTRA, TableSpec};
 
 /// Key of the Arrow field metadata that holds the product's label of a field.
 pub const LABEL_KEY: &str = "ringlake.label";
@@ -26,13 +26,13 @@ pub const COLUMN_BUDGET: usize = 4_000;
 #[derive(Debug)]
 pub struct TableRows {
     spec: &'static TableSpec,
+    /// The table's own columns, then `extra`, then what it has grown; the common ones are made of
+    /// `origins` at the end.
     columns: Vec<ColumnRows>,
-    index: HashMap<Box<str>, usize>,
-    /// The column that followed each column last time: vendors keep their order of keys, so a
-    /// guess is one comparison where a look-up would be a hash.
-    follower: Vec<usize>,
-    last: usize,
-    rows: usize,
+    names: Names,
+    extra_at: usize,
+    /// Whose row each row is.
+    origins: Vec<OriginId>,
     extra: Extra,
 }
 
@@ -42,18 +42,19 @@ impl TableRows {
         let mut table = Self {
             spec,
             columns: Vec::new(),
-            index: HashMap::new(),
-            follower: Vec::new(),
-            last: 0,
-            rows: 0,
+            names: Names::default(),
+            extra_at: spec.columns.len(),
+            origins: Vec::new(),
             extra: Extra::default(),
         };
-        for column in spec.declared() {
+        for column in spec.columns {
             table.add(column.name, column.kind, true);
         }
+        table.add(EXTRA, Kind::Json, true);
+        let declared = spec.declared();
         for field in known.iter().flat_map(|schema| schema.fields()) {
-            let kind = Kind::of(field.data_type());
-            if let (false, Some(kind)) = (table.index.contains_key(field.name().as_str()), kind) {
+            let grown = !declared.iter().any(|column| column.name == field.name());
+            if let (true, Some(kind)) = (grown, Kind::of(field.data_type())) {
                 table.add(field.name(), kind, false);
             }
         }
@@ -61,64 +62,44 @@ impl TableRows {
     }
 
     fn add(&mut self, name: &str, kind: Kind, declared: bool) -> usize {
-        let at = self.columns.len();
         self.columns.push(ColumnRows::new(name, kind, declared));
-        self.index.insert(name.into(), at);
-        self.follower.push(at + 1);
-        at
+        self.names.add(name)
     }
 
     pub fn is_empty(&self) -> bool {
-        self.rows == 0
+        self.origins.is_empty()
     }
 
-    /// Whether the table has a column of this name, and its kind.
-    pub fn kind_of(&self, name: &str) -> Option<Kind> {
-        let at = *self.index.get(name)?;
-        self.columns.get(at).map(|column| column.kind)
+    /// Starts a row of the newest of `origins`; it is complete when the writer is dropped.
+    pub fn row<'r>(&'r mut self, origins: &Origins, counts: &'r mut EventCounts) -> RowWriter<'r> {
+        self.names.begin_row();
+        let row = self.origins.len();
+        self.origins.push(origins.last());
+        RowWriter { table: self, row, counts }
     }
 
-    /// Starts a row; it is complete when the writer is dropped.
-    pub fn row<'r>(&'r mut self, counts: &'r mut EventCounts) -> RowWriter<'r> {
-        self.last = 0;
-        RowWriter { table: self, counts }
-    }
-
-    fn find(&mut self, name: &str) -> Option<usize> {
-        let guess = self.follower.get(self.last).copied().unwrap_or(0);
-        let found = match self.columns.get(guess) {
-            Some(column) if &*column.name == name => guess,
-            _ => *self.index.get(name)?,
-        };
-        if let Some(follower) = self.follower.get_mut(self.last) {
-            *follower = found;
-        }
-        self.last = found;
-        Some(found)
-    }
-
-    /// The rows, if there are any; the table starts anew and keeps its columns.
-    pub fn finish(&mut self) -> Option<TableBatch> {
-        if self.rows == 0 {
+    /// The rows, if there are any, with what `origins` says of each; the table starts anew and keeps
+    /// its columns.
+    pub fn finish(&mut self, origins: &Origins) -> Option<TableBatch> {
+        let rows = std::mem::take(&mut self.origins);
+        if rows.is_empty() {
             return None;
         }
-        let rows = std::mem::take(&mut self.rows);
-        let mut fields: Vec<Field> = Vec::with_capacity(self.columns.len());
-        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.columns.len());
-        for column in &mut self.columns {
-            if !column.is_written() {
-                column.skip();
-                continue;
+        let mut fields: Vec<Field> = COMMON.iter().map(Column::field).collect();
+        let mut arrays = origins.columns(&rows);
+        for (at, column) in self.columns.iter_mut().enumerate() {
+            if at == self.extra_at {
+                fields.push(Field::new(EVENT_MONTH, Kind::Text.data_type(), true));
+                arrays.push(origins.months(&rows));
             }
-            let field = Field::new(&*column.name, column.kind.data_type(), true);
-            fields.push(match &column.label {
-                Some(label) => field
-                    .with_metadata(StdHashMap::from([(LABEL_KEY.to_owned(), label.to_string())])),
-                None => field,
-            });
-            arrays.push(column.finish(rows));
+            if column.is_written() {
+                fields.push(field(column));
+                arrays.push(column.finish(rows.len()));
+            } else {
+                column.skip();
+            }
         }
-        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
         let schema = Arc::new(Schema::new(fields));
         let rows = RecordBatch::try_new_with_options(schema, arrays, &options);
         // Each array is made by its field's own type and padded to `rows`: they cannot disagree.
@@ -126,19 +107,29 @@ impl TableRows {
     }
 }
 
+fn field(column: &ColumnRows) -> Field {
+    let field = Field::new(&*column.name, column.kind.data_type(), true);
+    match &column.label {
+        Some(label) => {
+            field.with_metadata(StdHashMap::from([(LABEL_KEY.to_owned(), label.to_string())]))
+        }
+        None => field,
+    }
+}
+
 /// Writes one row by naming its columns.
 #[derive(Debug)]
 pub struct RowWriter<'r> {
     table: &'r mut TableRows,
+    row: usize,
     counts: &'r mut EventCounts,
 }
 
 impl RowWriter<'_> {
     fn with(&mut self, name: &str, f: impl FnOnce(&mut ColumnRows, usize) -> Fit) -> Fit {
-        let row = self.table.rows;
-        let found = self.table.find(name);
+        let found = self.table.names.find(name);
         let fit = match found.and_then(|at| self.table.columns.get_mut(at)) {
-            Some(column) => f(column, row),
+            Some(column) => f(column, self.row),
             None => Fit::Misfit,
         };
         debug_assert!(found.is_some(), "{} has no column {name}", self.table.spec.name);
@@ -148,6 +139,11 @@ impl RowWriter<'_> {
     pub fn text(&mut self, name: &str, value: &str) -> &mut Self {
         self.with(name, |column, row| column.text(row, value));
         self
+    }
+
+    /// As [`RowWriter::text`]: false if the row has a value there already.
+    pub fn try_text(&mut self, name: &str, value: &str) -> bool {
+        self.with(name, |column, row| column.text(row, value)) == Fit::Held
     }
 
     pub fn some_text(&mut self, name: &str, value: Option<&str>) -> &mut Self {
@@ -186,12 +182,29 @@ impl RowWriter<'_> {
 
     /// A vendor's value into the column `name`; one that does not fit goes to `extra` under `key`.
     pub fn put(&mut self, name: &str, key: &str, value: Value<'_>) -> &mut Self {
-        match self.with(name, |column, row| column.value(row, value)) {
+        let fit = self.offer(name, value);
+        self.keep(fit, key, value);
+        self
+    }
+
+    /// As [`RowWriter::put`], for a member of an object that is kept as `<path>.<key>`.
+    pub fn put_member(&mut self, name: &str, path: &str, key: &str, value: Value<'_>) {
+        let fit = self.offer(name, value);
+        if fit != Fit::Held {
+            self.keep(fit, &format!("{path}.{key}"), value);
+        }
+    }
+
+    fn offer(&mut self, name: &str, value: Value<'_>) -> Fit {
+        self.with(name, |column, row| column.value(row, value))
+    }
+
+    fn keep(&mut self, fit: Fit, key: &str, value: Value<'_>) {
+        match fit {
             Fit::Held => {}
             Fit::Misfit => self.misfit(key, value),
             Fit::Taken => self.duplicate(key, value),
         }
-        self
     }
 
     /// A number times `factor` into the decimal column `name`; one that does not fit goes to `extra`.
@@ -209,22 +222,24 @@ impl RowWriter<'_> {
     }
 
     /// As [`RowWriter::put`], for a field that may have no column yet: one of `kind` is added.
-    pub fn grow(&mut self, name: &str, kind: Kind, label: Option<&str>, value: Value<'_>) {
-        let at = match self.table.find(name) {
+    pub fn grow(
+        &mut self,
+        name: &str,
+        kind: impl FnOnce() -> Kind,
+        label: Option<&str>,
+        value: Value<'_>,
+    ) {
+        let at = match self.table.names.find(name) {
             Some(at) => at,
-            None if self.table.columns.len() < COLUMN_BUDGET => self.table.add(name, kind, false),
+            None if self.table.columns.len() < COLUMN_BUDGET => self.table.add(name, kind(), false),
             None => return self.extra(name, value),
         };
-        let row = self.table.rows;
         let Some(column) = self.table.columns.get_mut(at) else { return };
         if let (Some(label), None) = (label, &column.label) {
             column.label = Some(label.into());
         }
-        match column.value(row, value) {
-            Fit::Held => {}
-            Fit::Misfit => self.misfit(name, value),
-            Fit::Taken => self.duplicate(name, value),
-        }
+        let fit = column.value(self.row, value);
+        self.keep(fit, name, value);
     }
 
     /// A key that stood twice: the last one has the column, the others are kept beside it.
@@ -251,14 +266,12 @@ impl RowWriter<'_> {
 
 impl Drop for RowWriter<'_> {
     fn drop(&mut self) {
-        let table = &mut *self.table;
-        let column = table.index.get(EXTRA).and_then(|at| table.columns.get_mut(*at));
-        let row = table.rows;
-        table.extra.take(|json| {
+        let TableRows { columns, extra, extra_at, .. } = &mut *self.table;
+        let column = columns.get_mut(*extra_at);
+        extra.take(|json| {
             if let (Some(json), Some(column)) = (json, column) {
-                column.text(row, json);
+                column.text(self.row, json);
             }
         });
-        table.rows += 1;
     }
 }

@@ -13,7 +13,7 @@ use super::{Request, SplitEvent, System, freshworks};
 use crate::error::{Rejection, Stage};
 use crate::event::{Micros, RawEvent};
 use crate::flatten::{Head, Output};
-use crate::json::{JsonKind, Tape, split_events};
+use crate::json::{Value, split_events};
 use crate::repeats::content_key;
 use crate::rows::RowWriter;
 use crate::tables::CALLS;
@@ -24,17 +24,35 @@ const SYSTEM: &str = "voipnow";
 const ROUTES: &[&str] = &["dial-in", "dial-out", "answer", "hangup"];
 const TEN_MINUTES: Micros = 10 * 60 * 1_000_000;
 
+/// A parameter that this version knows, by its place in [`KNOWN`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Known {
+    CallId,
+    CallStatus,
+    CallerIdNum,
+    CallerIdName,
+    CallerIdNam,
+    CalledDid,
+    CalledExtension,
+    CallerExtension,
+    CalledNumber,
+    CallFlow,
+    EventType,
+}
+
 /// Parameters in lower case, and their column. The older documentation prints `CallerIDNam`.
-const COLUMNS: &[(&str, &str)] = &[
-    ("callid", "call_id"),
-    ("callstatus", "status"),
-    ("calleridnum", "caller_number"),
-    ("calleridname", "caller_name"),
-    ("calleridnam", "caller_name"),
-    ("calleddid", "called_did"),
-    ("calledextension", "called_extension"),
-    ("callerextension", "caller_extension"),
-    ("callednumber", "called_number"),
+const KNOWN: &[(&str, Known, Option<&str>)] = &[
+    ("callid", Known::CallId, Some("call_id")),
+    ("callstatus", Known::CallStatus, Some("status")),
+    ("calleridnum", Known::CallerIdNum, Some("caller_number")),
+    ("calleridname", Known::CallerIdName, Some("caller_name")),
+    ("calleridnam", Known::CallerIdNam, Some("caller_name")),
+    ("calleddid", Known::CalledDid, Some("called_did")),
+    ("calledextension", Known::CalledExtension, Some("called_extension")),
+    ("callerextension", Known::CallerExtension, Some("caller_extension")),
+    ("callednumber", Known::CalledNumber, Some("called_number")),
+    ("callflow", Known::CallFlow, None),
+    ("eventtype", Known::EventType, None),
 ];
 
 impl System for VoipNow {
@@ -78,32 +96,21 @@ impl System for VoipNow {
             return Vec::new();
         }
         let parameters = Parameters::form(&form);
-        let id = parameters.get("callid").map(|id| format!("call:{id}"));
+        let id = parameters.get(Known::CallId).map(|id| format!("call:{id}"));
         vec![SplitEvent { readable: id.is_some(), key: id, body: Bytes::from(form) }]
     }
 
     fn flatten(&self, event: &RawEvent, out: &mut Output<'_>) -> Result<(), Rejection> {
-        let mut tape = Tape::default();
-        let parameters = Parameters::read(&event.body, &mut tape)?;
-        let id = parameters
-            .get("callid")
-            .filter(|id| !id.is_empty())
-            .ok_or_else(|| Rejection::new(Stage::Flatten, "no-id", "the event has no CallID"))?;
-        let phase = phase(event.route.as_deref(), &parameters);
-        let key = key(event.route.as_deref(), &parameters);
-        let head = Head {
-            system: SYSTEM,
-            account_id: account(&parameters),
-            event_type: phase,
-            event_time: None,
-            event_key: &key,
-        };
-        debug_assert!(!id.is_empty());
-        if out.begin(&head) {
-            let at = out.event_time();
-            row(&mut out.row(&CALLS), phase, at, &parameters);
+        let body = event.body.trim_ascii();
+        match body.first() {
+            None => Err(Rejection::new(Stage::Decode, "empty", "the event has no parameters")),
+            Some(b'{') => out.with_tape(|tape, out| {
+                let document =
+                    tape.parse(body).map_err(|error| freshworks::parse_error(&error, body))?;
+                call(event, &Parameters::object(document.root()), out)
+            }),
+            Some(_) => call(event, &Parameters::form(body), out),
         }
-        Ok(())
     }
 
     fn repeat_window(&self) -> Micros {
@@ -111,49 +118,85 @@ impl System for VoipNow {
     }
 }
 
+fn call(
+    event: &RawEvent,
+    parameters: &Parameters<'_>,
+    out: &mut Output<'_>,
+) -> Result<(), Rejection> {
+    if parameters.some(Known::CallId).is_none() {
+        return Err(Rejection::new(Stage::Flatten, "no-id", "the event has no CallID"));
+    }
+    let route = event.route.as_deref();
+    let phase = phase(route, parameters);
+    let head = Head {
+        system: SYSTEM,
+        account_id: account(parameters),
+        event_type: phase,
+        event_time: None,
+        event_key: &key(route, parameters),
+    };
+    if out.begin(&head) {
+        let at = out.event_time();
+        row(&mut out.row(&CALLS), phase, at, parameters);
+    }
+    Ok(())
+}
+
+struct Parameter<'e> {
+    name: Cow<'e, str>,
+    value: Cow<'e, str>,
+    known: Option<(Known, Option<&'static str>)>,
+}
+
 /// The parameters of one event, in the order sent.
-struct Parameters<'e>(Vec<(Cow<'e, str>, Cow<'e, str>)>);
+struct Parameters<'e>(Vec<Parameter<'e>>);
 
 impl<'e> Parameters<'e> {
     fn form(body: &'e [u8]) -> Self {
-        Self(form_urlencoded::parse(body).collect())
+        Self::read(form_urlencoded::parse(body))
     }
 
-    fn read(body: &'e [u8], tape: &'e mut Tape) -> Result<Self, Rejection> {
-        let trimmed = body.trim_ascii();
-        if trimmed.is_empty() {
-            return Err(Rejection::new(Stage::Decode, "empty", "the event has no parameters"));
-        }
-        if trimmed.first() != Some(&b'{') {
-            return Ok(Self::form(trimmed));
-        }
-        let document =
-            tape.parse(trimmed).map_err(|error| freshworks::parse_error(&error, body))?;
-        let members = document.root().members().filter(|(_, value)| value.kind() != JsonKind::Null);
-        let text = |(key, value): (&'e str, crate::json::Value<'e>)| {
-            (Cow::from(key), Cow::from(value.scalar_text().unwrap_or(value.raw())))
-        };
-        Ok(Self(members.filter(|(key, _)| *key != "iparams").map(text).collect()))
+    fn object(root: Value<'e>) -> Self {
+        let members = root.members().filter(|(key, value)| !value.is_null() && *key != "iparams");
+        Self::read(
+            members.map(|(key, value)| {
+                (key.into(), value.scalar_text().unwrap_or(value.raw()).into())
+            }),
+        )
     }
 
-    /// A parameter by its lower-case name.
-    fn get(&self, name: &str) -> Option<&str> {
-        let found = self.0.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| value.as_ref())
+    fn read(pairs: impl Iterator<Item = (Cow<'e, str>, Cow<'e, str>)>) -> Self {
+        let mut parameters = Vec::with_capacity(16);
+        parameters.extend(pairs.map(|(name, value)| {
+            let known = KNOWN.iter().find(|(known, ..)| known.eq_ignore_ascii_case(&name));
+            Parameter { name, value, known: known.map(|(_, known, column)| (*known, *column)) }
+        }));
+        Self(parameters)
+    }
+
+    /// The first parameter of this meaning.
+    fn get(&self, known: Known) -> Option<&str> {
+        let is_it = |parameter: &&Parameter<'_>| parameter.known.is_some_and(|(it, _)| it == known);
+        self.0.iter().find(is_it).map(|parameter| parameter.value.as_ref())
+    }
+
+    /// The first parameter of this meaning, if it is not empty.
+    fn some(&self, known: Known) -> Option<&str> {
+        self.get(known).filter(|value| !value.is_empty())
     }
 }
 
 /// What happened, by route, by the parameter that a derivative product sends, or by inference.
 fn phase(route: Option<&str>, parameters: &Parameters<'_>) -> &'static str {
-    let told = route.or_else(|| parameters.get("eventtype"));
+    let told = route.or_else(|| parameters.get(Known::EventType));
     if let Some(phase) =
         ROUTES.iter().find(|phase| told.is_some_and(|t| t.eq_ignore_ascii_case(phase)))
     {
         return phase;
     }
     let is =
-        |name, value: &str| parameters.get(name).is_some_and(|v| v.eq_ignore_ascii_case(value));
-    match (is("callstatus", "CALLING"), is("callflow", "OUT")) {
+        |known, value: &str| parameters.get(known).is_some_and(|v| v.eq_ignore_ascii_case(value));
+    match (is(Known::CallStatus, "CALLING"), is(Known::CallFlow, "OUT")) {
         (true, false) => "dial-in",
         (true, true) => "dial-out",
         (false, _) => "hangup",
@@ -162,10 +205,10 @@ fn phase(route: Option<&str>, parameters: &Parameters<'_>) -> &'static str {
 
 /// A hash of the route and the parameters, in whatever order they were sent.
 fn key(route: Option<&str>, parameters: &Parameters<'_>) -> String {
-    let mut pairs: Vec<(&str, &str)> =
-        parameters.0.iter().map(|(key, value)| (key.as_ref(), value.as_ref())).collect();
+    let mut pairs: Vec<(&str, &str)> = parameters.0.iter().map(|p| (&*p.name, &*p.value)).collect();
     pairs.sort_unstable();
-    let mut parts = vec![route.unwrap_or_default()];
+    let mut parts = Vec::with_capacity(1 + 2 * pairs.len());
+    parts.push(route.unwrap_or_default());
     parts.extend(pairs.into_iter().flat_map(|(key, value)| [key, value]));
     content_key(&parts)
 }
@@ -176,7 +219,7 @@ fn account<'p>(parameters: &'p Parameters<'_>) -> Option<&'p str> {
 }
 
 fn is_outgoing(parameters: &Parameters<'_>) -> Option<bool> {
-    let flow = parameters.get("callflow")?;
+    let flow = parameters.get(Known::CallFlow)?;
     match () {
         () if flow.eq_ignore_ascii_case("OUT") => Some(true),
         () if flow.eq_ignore_ascii_case("IN") => Some(false),
@@ -186,7 +229,8 @@ fn is_outgoing(parameters: &Parameters<'_>) -> Option<bool> {
 
 /// The extension whose event it is: the called one of a call that comes in, else the calling one.
 fn extension<'p>(parameters: &'p Parameters<'_>) -> Option<&'p str> {
-    let (caller, called) = (parameters.get("callerextension"), parameters.get("calledextension"));
+    let caller = parameters.get(Known::CallerExtension);
+    let called = parameters.get(Known::CalledExtension);
     match is_outgoing(parameters) {
         Some(true) => caller,
         Some(false) => called,
@@ -197,32 +241,32 @@ fn extension<'p>(parameters: &'p Parameters<'_>) -> Option<&'p str> {
 
 fn row(row: &mut RowWriter<'_>, phase: &'static str, at: Micros, parameters: &Parameters<'_>) {
     row.text("phase", phase);
-    let mut taken: Vec<&str> = Vec::new();
-    for (name, value) in &parameters.0 {
-        let lower = name.to_ascii_lowercase();
-        let column = COLUMNS.iter().find(|(parameter, _)| *parameter == lower).map(|(_, c)| *c);
-        match column.filter(|column| !taken.contains(column)) {
-            Some(column) => {
-                taken.push(column);
-                row.text(column, value);
-            }
-            None if lower == "callflow" && is_outgoing(parameters).is_some() => {}
-            None => row.extra_text(name, value),
+    let outgoing = is_outgoing(parameters);
+    for Parameter { name, value, known } in &parameters.0 {
+        match known {
+            Some((_, Some(column))) => match row.try_text(column, value) {
+                true => {}
+                // Sent twice, in one spelling or in two.
+                false => row.extra_text(name, value),
+            },
+            Some((Known::CallFlow, _)) if outgoing.is_some() => {}
+            _ => row.extra_text(name, value),
         }
     }
-    let get = |name| parameters.get(name).filter(|value| !value.is_empty());
-    row.some_text("extension", extension(parameters)).some_text("agent_id", extension(parameters));
-    match is_outgoing(parameters) {
+    let extension = extension(parameters);
+    row.some_text("extension", extension).some_text("agent_id", extension);
+    let name = parameters.some(Known::CallerIdName);
+    match outgoing {
         Some(true) => {
             row.text("direction", "outgoing")
-                .some_text("number", get("calleridnum"))
-                .some_text("customer_number", get("callednumber"));
+                .some_text("number", parameters.some(Known::CallerIdNum))
+                .some_text("customer_number", parameters.some(Known::CalledNumber));
         }
         Some(false) => {
             row.text("direction", "incoming")
-                .some_text("number", get("calleddid"))
-                .some_text("customer_number", get("calleridnum"))
-                .some_text("customer_name", get("calleridname").or_else(|| get("calleridnam")));
+                .some_text("number", parameters.some(Known::CalledDid))
+                .some_text("customer_number", parameters.some(Known::CallerIdNum))
+                .some_text("customer_name", name.or_else(|| parameters.some(Known::CallerIdNam)));
         }
         None => {}
     }

@@ -4,7 +4,7 @@
 use super::TableSpec;
 use crate::columns::{Column, Kind};
 
-pub const AGENT_EVENTS: TableSpec = TableSpec {
+pub static AGENT_EVENTS: TableSpec = TableSpec {
     name: "agent_events",
     row_is: "one agent state change",
     columns: &[

@@ -4,7 +4,7 @@
 use super::TableSpec;
 use crate::columns::{Column, Kind};
 
-pub const CALL_PARTICIPANTS: TableSpec = TableSpec {
+pub static CALL_PARTICIPANTS: TableSpec = TableSpec {
     name: "call_participants",
     row_is: "one leg of one reported call state",
     columns: &[

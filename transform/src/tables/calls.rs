@@ -7,7 +7,7 @@
 use super::TableSpec;
 use crate::columns::{Column, Kind};
 
-pub const CALLS: TableSpec = TableSpec {
+pub static CALLS: TableSpec = TableSpec {
     name: "calls",
     row_is: "one reported state of one call",
     columns: &[

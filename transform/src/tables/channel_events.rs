@@ -4,7 +4,7 @@
 use super::TableSpec;
 use crate::columns::{Column, Kind};
 
-pub const CHANNEL_EVENTS: TableSpec = TableSpec {
+pub static CHANNEL_EVENTS: TableSpec = TableSpec {
     name: "channel_events",
     row_is: "one phase change of one channel",
     columns: &[

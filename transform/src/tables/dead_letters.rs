@@ -6,7 +6,7 @@
 use super::TableSpec;
 use crate::columns::{Column, Kind};
 
-pub const DEAD_LETTERS: TableSpec = TableSpec {
+pub static DEAD_LETTERS: TableSpec = TableSpec {
     name: "dead_letters",
     row_is: "one event that could not be used",
     columns: &[

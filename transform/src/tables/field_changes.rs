@@ -4,7 +4,7 @@
 use super::TableSpec;
 use crate::columns::{Column, Kind};
 
-pub const FIELD_CHANGES: TableSpec = TableSpec {
+pub static FIELD_CHANGES: TableSpec = TableSpec {
     name: "field_changes",
     row_is: "one field of one record or call that changed",
     columns: &[

@@ -4,7 +4,7 @@
 use super::TableSpec;
 use crate::columns::{Column, Kind};
 
-pub const FIELD_LABELS: TableSpec = TableSpec {
+pub static FIELD_LABELS: TableSpec = TableSpec {
     name: "field_labels",
     row_is: "the label, type and first sight of one labeled field",
     columns: &[

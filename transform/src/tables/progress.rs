@@ -8,7 +8,7 @@
 use super::TableSpec;
 use crate::columns::{Column, Kind};
 
-pub const PROGRESS: TableSpec = TableSpec {
+pub static PROGRESS: TableSpec = TableSpec {
     name: "progress",
     row_is: "one finished batch: position per partition, version of each table",
     columns: &[

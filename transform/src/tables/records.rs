@@ -25,7 +25,7 @@ const fn record_table(
     }
 }
 
-pub const CONTACTS: TableSpec = record_table(
+pub static CONTACTS: TableSpec = record_table(
     "contacts",
     "one reported state of one contact",
     &[
@@ -100,7 +100,7 @@ pub const CONTACTS: TableSpec = record_table(
     ],
 );
 
-pub const DEALS: TableSpec = record_table(
+pub static DEALS: TableSpec = record_table(
     "deals",
     "one reported state of one deal",
     &[
@@ -167,7 +167,7 @@ pub const DEALS: TableSpec = record_table(
     ],
 );
 
-pub const SALES_ACCOUNTS: TableSpec = record_table(
+pub static SALES_ACCOUNTS: TableSpec = record_table(
     "sales_accounts",
     "one reported state of one sales account",
     &[
@@ -226,7 +226,7 @@ pub const SALES_ACCOUNTS: TableSpec = record_table(
     ],
 );
 
-pub const CUSTOM_MODULE_RECORDS: TableSpec = record_table(
+pub static CUSTOM_MODULE_RECORDS: TableSpec = record_table(
     "custom_module_records",
     "one reported state of one custom module record",
     &[
@@ -251,7 +251,7 @@ pub const CUSTOM_MODULE_RECORDS: TableSpec = record_table(
     ],
 );
 
-pub const APPOINTMENTS: TableSpec = record_table(
+pub static APPOINTMENTS: TableSpec = record_table(
     "appointments",
     "one reported state of one appointment",
     &[
@@ -283,7 +283,7 @@ pub const APPOINTMENTS: TableSpec = record_table(
     ],
 );
 
-pub const TASKS: TableSpec = record_table(
+pub static TASKS: TableSpec = record_table(
     "tasks",
     "one reported state of one task",
     &[
@@ -314,7 +314,7 @@ pub const TASKS: TableSpec = record_table(
 );
 
 /// Leads are of accounts from before leads and contacts became one.
-pub const LEADS: TableSpec = record_table(
+pub static LEADS: TableSpec = record_table(
     "leads",
     "one reported state of one lead",
     &[

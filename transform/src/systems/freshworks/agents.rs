@@ -2,7 +2,7 @@
 //!
 //! `agent_id` is the agent's id, not the user's: the two differ (published platform 3.0 sample).
 
-use super::{Envelope, actor::Actor, changes, column, last_first};
+use super::{Columns, Envelope, actor::Actor, changes};
 use crate::error::Rejection;
 use crate::flatten::Output;
 use crate::json::Value;
@@ -26,14 +26,9 @@ pub(super) fn flatten(envelope: &Envelope<'_>, out: &mut Output<'_>) -> Result<(
         let mut row = out.row(&AGENT_EVENTS);
         row.some_text("domain", envelope.domain).some_text("region", envelope.region);
         actor.write(&mut row);
-        for (key, value) in last_first(agent) {
-            match column(FIELDS, key) {
-                Some(column) => {
-                    row.put(column, key, value);
-                }
-                None if value.is_null() => {}
-                None => row.extra(key, value),
-            }
+        let mut columns = Columns::new(FIELDS);
+        for (key, value) in agent.last_first() {
+            columns.put(&mut row, key, value);
         }
         envelope.keep_rest(&mut row, &["agent", "actor", "changes"]);
     }

@@ -3,7 +3,7 @@
 //! Cost and talked time are on the legs, `cost_unit` is the currency, and most updates carry only a
 //! few of the fields (developers.freshcaller.com, "onCallUpdate"; a published app's test payload).
 
-use super::{Envelope, actor::Actor, changes, column, last_first};
+use super::{Columns, Envelope, actor::Actor, changes};
 use crate::error::Rejection;
 use crate::flatten::Output;
 use crate::json::Value;
@@ -69,18 +69,18 @@ pub(super) fn flatten(envelope: &Envelope<'_>, out: &mut Output<'_>) -> Result<(
 
 fn call_row(envelope: &Envelope<'_>, call: Value<'_>, actor: &Actor<'_>, row: &mut RowWriter<'_>) {
     begin_row(envelope, actor, row);
-    for (key, value) in last_first(call) {
-        match (key, column(CALL_FIELDS, key)) {
-            (_, Some(column)) => {
-                row.put(column, key, value);
+    let mut columns = Columns::new(CALL_FIELDS);
+    for (key, value) in call.last_first() {
+        match key {
+            "direction" => direction(row, key, value),
+            "bill_duration" => {
+                let unit = call.get_some("bill_duration_unit");
+                seconds(row, "bill_duration_seconds", key, value, unit);
             }
-            ("direction", _) => direction(row, key, value),
-            ("bill_duration", _) => seconds(row, "bill_duration_seconds", key, value, call),
-            ("participants", _) => participants(row, value),
-            ("recording", _) => recording(row, value),
-            ("bill_duration_unit", _) if unit_factor(value.as_str()) == Some(1) => {}
-            _ if value.is_null() => {}
-            _ => row.extra(key, value),
+            "participants" => participants(row, value),
+            "recording" => recording(row, value),
+            "bill_duration_unit" if unit_factor(value.as_str()) == Some(1) => {}
+            _ => columns.put(row, key, value),
         }
     }
     row.some_time("started_at", call.get("created_time").and_then(values::time_of));
@@ -117,10 +117,15 @@ fn unit_factor(unit: Option<&str>) -> Option<i128> {
     }
 }
 
-/// A duration whose unit stands beside it as `<key>_unit`, into a column of seconds.
-fn seconds(row: &mut RowWriter<'_>, column: &str, key: &str, value: Value<'_>, object: Value<'_>) {
-    let unit = object.get_some(&format!("{key}_unit")).and_then(Value::as_str);
-    match unit_factor(unit) {
+/// A duration in the `unit` that stands beside it, into a column of seconds.
+fn seconds(
+    row: &mut RowWriter<'_>,
+    column: &str,
+    key: &str,
+    value: Value<'_>,
+    unit: Option<Value<'_>>,
+) {
+    match unit_factor(unit.and_then(Value::as_str)) {
         Some(1) => {
             row.put(column, key, value);
         }
@@ -158,16 +163,15 @@ fn recording(row: &mut RowWriter<'_>, recording: Value<'_>) {
 }
 
 fn leg_row(leg: Value<'_>, call_id: &str, row: &mut RowWriter<'_>) {
-    for (key, value) in last_first(leg) {
-        match (key, column(LEG_FIELDS, key)) {
-            (_, Some(column)) => {
-                row.put(column, key, value);
+    let mut columns = Columns::new(LEG_FIELDS);
+    for (key, value) in leg.last_first() {
+        match key {
+            "duration" => {
+                seconds(row, "duration_seconds", key, value, leg.get_some("duration_unit"));
             }
-            ("duration", _) => seconds(row, "duration_seconds", key, value, leg),
-            ("cost_unit", _) => currency(row, key, value),
-            ("duration_unit", _) if unit_factor(value.as_str()) == Some(1) => {}
-            _ if value.is_null() => {}
-            _ => row.extra(key, value),
+            "cost_unit" => currency(row, key, value),
+            "duration_unit" if unit_factor(value.as_str()) == Some(1) => {}
+            _ => columns.put(row, key, value),
         }
     }
     if leg.get_some("call_id").is_none() {

@@ -89,15 +89,15 @@ fn change(
         .some_text("actor_id", context.actor.id)
         .some_text("actor_name", context.actor.name)
         .time("changed_at", changed_at);
-    let items: Vec<Value<'_>> = value.items().collect();
-    match (value.kind(), items.as_slice()) {
-        (JsonKind::Array, [old, new]) => {
-            text(&mut row, "old_value", *old);
-            text(&mut row, "new_value", *new);
-            row.bool("unchanged", same(*old, *new)).text("shape", "pair");
+    let mut items = value.items();
+    match (value.kind(), [items.next(), items.next(), items.next()]) {
+        (JsonKind::Array, [Some(old), Some(new), None]) => {
+            text(&mut row, "old_value", old);
+            text(&mut row, "new_value", new);
+            row.bool("unchanged", same(old, new)).text("shape", "pair");
         }
-        (JsonKind::Array, [new]) => {
-            text(&mut row, "new_value", *new);
+        (JsonKind::Array, [Some(new), None, None]) => {
+            text(&mut row, "new_value", new);
             row.text("shape", "single");
         }
         (JsonKind::Object, _) if is_difference(value) => difference(&mut row, value),

@@ -3,6 +3,8 @@
 //! Types are those of the vendor's samples and of real payloads; `value` may be absent. A type that
 //! is not known is read by the shape of its value.
 
+use std::borrow::Cow;
+
 use crate::columns::Kind;
 use crate::json::{JsonKind, Value};
 use crate::tables::{COMMON, EVENT_MONTH, EXTRA};
@@ -10,8 +12,12 @@ use crate::tables::{COMMON, EVENT_MONTH, EXTRA};
 /// A labeled field, taken apart.
 pub(super) struct Labeled<'t> {
     pub(super) label: Option<&'t str>,
-    pub(super) declared: Option<&'t str>,
+    pub(super) declared: &'t str,
     pub(super) value: Option<Value<'t>>,
+    /// The vendor's column of a custom field, `cf_str07`.
+    pub(super) column_key: Option<&'t str>,
+    /// Whether it has members besides [`MEMBERS`].
+    pub(super) says_more: bool,
 }
 
 /// Members of a labeled field that are told by columns.
@@ -19,14 +25,35 @@ pub(super) const MEMBERS: &[&str] = &["label", "type", "dom_type", "value", "nam
 
 impl<'t> Labeled<'t> {
     /// Reads a field, if it is a labeled one.
-    pub(super) fn read(value: Value<'t>) -> Option<Self> {
-        if value.kind() != JsonKind::Object {
+    pub(super) fn read(field: Value<'t>) -> Option<Self> {
+        if field.kind() != JsonKind::Object {
             return None;
         }
-        let label = value.get("label")?.as_str();
-        let declared = value.get("type").or_else(|| value.get("dom_type")).and_then(Value::as_str);
-        declared?;
-        Some(Self { label, declared, value: value.get("value") })
+        let (mut label, mut named, mut dom, mut value, mut column) = (None, None, None, None, None);
+        let mut says_more = false;
+        for (key, member) in field.last_first() {
+            let told = match key {
+                "label" => &mut label,
+                "type" => &mut named,
+                "dom_type" => &mut dom,
+                "value" => &mut value,
+                "column" => &mut column,
+                "name" => continue,
+                _ => {
+                    says_more |= !member.is_null();
+                    continue;
+                }
+            };
+            // The last of repeated members comes first, and counts.
+            told.get_or_insert(member);
+        }
+        Some(Self {
+            label: label?.as_str(),
+            declared: named.or(dom)?.as_str()?,
+            value,
+            column_key: column.and_then(Value::as_str),
+            says_more,
+        })
     }
 }
 
@@ -66,16 +93,21 @@ pub(super) fn kind_of_value(value: Value<'_>) -> Kind {
 /// The column of a field: its key in lower case, with what a Delta column may not have as `_`.
 ///
 /// A key that every row has already is set apart by `record_`. Borrowed where nothing changes.
-pub(super) fn column_name(key: &str) -> std::borrow::Cow<'_, str> {
+pub(super) fn column_name(key: &str) -> Cow<'_, str> {
     let taken =
         key == EXTRA || key == EVENT_MONTH || COMMON.iter().any(|column| column.name == key);
-    let plain = |c: char| !c.is_uppercase() && !c.is_control() && !" ,;{}()=\t\n\"'`".contains(c);
-    if !taken && !key.is_empty() && key.chars().all(plain) {
+    let ready = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_');
+    if !taken && !key.is_empty() && (key.bytes().all(ready) || key.chars().all(is_plain)) {
         return key.into();
     }
     let prefix = if taken || key.is_empty() { "record_" } else { "" };
-    let letters = key.chars().flat_map(char::to_lowercase).map(|c| if plain(c) { c } else { '_' });
+    let letters =
+        key.chars().flat_map(char::to_lowercase).map(|c| if is_plain(c) { c } else { '_' });
     prefix.chars().chain(letters).collect::<String>().into()
+}
+
+fn is_plain(c: char) -> bool {
+    !c.is_uppercase() && !c.is_control() && !" ,;{}()=\t\n\"'`".contains(c)
 }
 
 #[cfg(test)]

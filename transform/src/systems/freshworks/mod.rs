@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 use super::SplitEvent;
 use crate::error::{Rejection, Stage};
-use crate::event::{Micros, RawEvent};
+use crate::event::RawEvent;
 use crate::flatten::{Head, Output};
 use crate::json::{ParseError, Tape, Value, split_events};
 use crate::repeats::content_key;
@@ -82,38 +82,51 @@ pub(super) struct Envelope<'t> {
     account: Option<&'t str>,
     domain: Option<&'t str>,
     region: Option<&'t str>,
-    time: Option<Micros>,
+    time: Option<Value<'t>>,
     data: Value<'t>,
+    /// Whether it has members besides [`ENVELOPE`].
+    says_more: bool,
 }
 
 impl<'t> Envelope<'t> {
     fn read(root: Value<'t>) -> Result<Self, Rejection> {
-        let event = root.get("event").and_then(Value::as_str).ok_or_else(|| {
+        let [mut event, mut data, mut account, mut domain, mut region, mut time] = [None; 6];
+        let mut says_more = false;
+        for (key, value) in root.last_first() {
+            let told = match key {
+                "event" => &mut event,
+                "data" => &mut data,
+                "account_id" => &mut account,
+                "domain" => &mut domain,
+                "region" => &mut region,
+                "timestamp" => &mut time,
+                _ => {
+                    says_more |= key != "iparams";
+                    continue;
+                }
+            };
+            // The last of repeated members comes first, and counts.
+            told.get_or_insert(value);
+        }
+        let event = event.and_then(Value::as_str).ok_or_else(|| {
             Rejection::new(
                 Stage::Recognise,
                 "no-event-name",
                 "the body has no \"event\": is this route's URL registered with another product?",
             )
         })?;
-        let text = |name| root.get(name).and_then(Value::scalar_text);
-        let domain = text("domain").or_else(|| host(root));
-        let data = root.get("data").ok_or_else(|| {
+        let data = data.ok_or_else(|| {
             Rejection::new(Stage::Flatten, "no-data", format!("the {event} event has no \"data\""))
         })?;
-        Ok(Self {
-            root,
-            event,
-            account: text("account_id").or(domain),
-            domain,
-            region: text("region"),
-            time: root.get("timestamp").and_then(values::time_of),
-            data,
-        })
+        let text = |value: Option<Value<'t>>| value.and_then(Value::scalar_text);
+        let domain = text(domain).or_else(|| host(root));
+        let account = text(account).or(domain);
+        Ok(Self { root, event, account, domain, region: text(region), time, data, says_more })
     }
 
     /// The vendor sends no id: what was sent is the key, less `iparams` and the envelope's rest.
     fn key(&self) -> String {
-        let time = self.root.get("timestamp").map_or("", Value::raw);
+        let time = self.time.map_or("", Value::raw);
         content_key(&[self.event, self.account.unwrap_or_default(), time, self.data.raw()])
     }
 
@@ -122,7 +135,7 @@ impl<'t> Envelope<'t> {
             system,
             account_id: self.account,
             event_type: self.event,
-            event_time: self.time,
+            event_time: self.time.and_then(values::time_of),
             event_key: &self.key(),
         })
     }
@@ -151,12 +164,16 @@ impl<'t> Envelope<'t> {
 
     /// Keeps what the envelope and `data` have besides the columns.
     fn keep_rest(&self, row: &mut RowWriter<'_>, used: &[&str]) {
-        let rest = self.root.members().filter(|(key, _)| !ENVELOPE.contains(key));
+        if self.says_more {
+            for (key, value) in self.root.members().filter(|(key, _)| !ENVELOPE.contains(key)) {
+                row.extra(key, value);
+            }
+        }
         let data = self
             .data
             .members()
             .filter(|(key, value)| *key != "iparams" && !used.contains(key) && value.raw() != "{}");
-        for (key, value) in rest.chain(data) {
+        for (key, value) in data {
             row.extra(key, value);
         }
     }
@@ -170,16 +187,39 @@ fn host<'t>(root: Value<'t>) -> Option<&'t str> {
     rest.split('/').next()
 }
 
-/// The members of an object with the last first: of repeated keys the last one is met first, and
-/// takes the column.
-fn last_first<'t>(object: Value<'t>) -> impl Iterator<Item = (&'t str, Value<'t>)> {
-    let members: Vec<_> = object.members().collect();
-    members.into_iter().rev()
+/// A vendor's fields and the columns that take them unchanged.
+///
+/// Vendors keep their order of keys: in a list of that order, read from its end, the search goes on
+/// where the last key was found, and finds the next one at once.
+struct Columns<'f> {
+    fields: &'f [(&'static str, &'static str)],
+    at: usize,
 }
 
-/// The column that takes a vendor's field unchanged.
-fn column(fields: &'static [(&str, &str)], key: &str) -> Option<&'static str> {
-    fields.iter().find(|(field, _)| *field == key).map(|(_, column)| *column)
+impl<'f> Columns<'f> {
+    fn new(fields: &'f [(&'static str, &'static str)]) -> Self {
+        Self { fields, at: fields.len() }
+    }
+
+    fn of(&mut self, key: &str) -> Option<&'static str> {
+        let (before, behind) = self.fields.split_at(self.at);
+        let found = before.iter().rposition(|(field, _)| *field == key);
+        let found = found
+            .or_else(|| Some(self.at + behind.iter().rposition(|(field, _)| *field == key)?))?;
+        self.at = found;
+        self.fields.get(found).map(|(_, column)| *column)
+    }
+
+    /// Writes a field to its column, or keeps it where it has none.
+    fn put(&mut self, row: &mut RowWriter<'_>, key: &str, value: Value<'_>) {
+        match self.of(key) {
+            Some(column) => {
+                row.put(column, key, value);
+            }
+            None if value.is_null() => {}
+            None => row.extra(key, value),
+        }
+    }
 }
 
 pub(super) fn accepts(content_type: &str) -> bool {

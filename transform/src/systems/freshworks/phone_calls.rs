@@ -4,10 +4,10 @@
 //! `call_cost` comes without a currency; the account's configured one is applied by the reports.
 
 use super::{
-    Envelope,
+    Columns, Envelope,
     actor::Actor,
     calls::{begin_row, direction},
-    changes, column, last_first,
+    changes,
 };
 use crate::error::Rejection;
 use crate::flatten::Output;
@@ -49,14 +49,11 @@ pub(super) fn flatten(envelope: &Envelope<'_>, out: &mut Output<'_>) -> Result<(
 
 fn row(envelope: &Envelope<'_>, call: Value<'_>, actor: &Actor<'_>, row: &mut RowWriter<'_>) {
     begin_row(envelope, actor, row);
-    for (key, value) in last_first(call) {
-        match (key, column(FIELDS, key)) {
-            (_, Some(column)) => {
-                row.put(column, key, value);
-            }
-            ("call_direction", _) => direction(row, key, value),
-            _ if value.is_null() => {}
-            _ => row.extra(key, value),
+    let mut columns = Columns::new(FIELDS);
+    for (key, value) in call.last_first() {
+        match key {
+            "call_direction" => direction(row, key, value),
+            _ => columns.put(row, key, value),
         }
     }
     row.some_time("started_at", call.get("created_at").and_then(values::time_of));

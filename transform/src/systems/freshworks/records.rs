@@ -9,17 +9,18 @@ use std::borrow::Cow;
 use hashbrown::HashMap;
 
 use super::fields::{self, Labeled, column_name, kind_of_type, kind_of_value};
-use super::{Envelope, actor::Actor, changes, last_first};
+use super::{Envelope, actor::Actor, changes};
 use crate::columns::Kind;
 use crate::error::Rejection;
+use crate::event::Micros;
 use crate::flatten::Output;
 use crate::json::{JsonKind, Value};
-use crate::repeats::hash_of;
+use crate::repeats::Parts;
 use crate::rows::RowWriter;
 use crate::tables::{FIELD_LABELS, TableSpec};
 
 const SYSTEM: &str = "freshsales";
-const DAY: i64 = 24 * 3600 * 1_000_000;
+const DAY: Micros = 24 * 3600 * 1_000_000;
 
 /// One module: what its records are called, the table they go to, and their key in `data`.
 pub(super) struct RecordType {
@@ -65,14 +66,15 @@ pub(super) fn flatten(
         return Ok(());
     }
     let actor = Actor::of(envelope);
-    let custom = custom_fields(record);
+    let fields: Vec<Field<'_>> = record.last_first().map(Field::read).collect();
+    let custom = custom_fields(record, &fields);
     {
         let mut row = out.row(record_type.table);
         row.some_text("record_domain", envelope.domain).some_text("record_region", envelope.region);
         actor.write(&mut row);
         associations(record_type, envelope, &mut row);
-        for (key, value) in last_first(record) {
-            field(&mut row, key, value);
+        for field in &fields {
+            field.write(&mut row);
         }
         for field in &custom {
             custom_field(&mut row, field);
@@ -81,7 +83,7 @@ pub(super) fn flatten(
         used.extend_from_slice(record_type.keys);
         envelope.keep_rest(&mut row, &used);
     }
-    labels(record_type, envelope, record, &custom, out);
+    labels(record_type, envelope, &fields, &custom, out);
     let id = record.get("id").and_then(Value::scalar_text).unwrap_or_default();
     changes::write(envelope, record_type.name, id, record, &actor, out);
     Ok(())
@@ -99,30 +101,43 @@ fn associations(record_type: &RecordType, envelope: &Envelope<'_>, row: &mut Row
     }
 }
 
-fn field(row: &mut RowWriter<'_>, key: &str, value: Value<'_>) {
-    match key {
-        "custom_fields" | "custom_field" => custom_object(row, key, value),
-        "changes" if value.kind() == JsonKind::Object => {}
-        _ => match Labeled::read(value) {
-            Some(labeled) => labeled_field(row, key, &labeled, value),
-            None if value.is_null() => {}
-            None => row.grow(&column_name(key), kind_of_value(value), None, value),
-        },
+/// One field of a record, read once for its row and its label.
+struct Field<'t> {
+    key: &'t str,
+    column: Cow<'t, str>,
+    value: Value<'t>,
+    labeled: Option<Labeled<'t>>,
+}
+
+impl<'t> Field<'t> {
+    fn read((key, value): (&'t str, Value<'t>)) -> Self {
+        Self { key, column: column_name(key), value, labeled: Labeled::read(value) }
+    }
+
+    fn write(&self, row: &mut RowWriter<'_>) {
+        match (self.key, &self.labeled) {
+            ("custom_fields" | "custom_field", _) => custom_object(row, self.key, self.value),
+            ("changes", _) if self.value.kind() == JsonKind::Object => {}
+            (_, Some(labeled)) => labeled_field(row, &self.column, labeled, self.value),
+            _ if self.value.is_null() => {}
+            _ => row.grow(&self.column, || kind_of_value(self.value), None, self.value),
+        }
     }
 }
 
-fn labeled_field(row: &mut RowWriter<'_>, key: &str, labeled: &Labeled<'_>, whole: Value<'_>) {
-    let name = column_name(key);
-    rest_of(row, &name, whole);
+fn labeled_field(row: &mut RowWriter<'_>, name: &str, labeled: &Labeled<'_>, whole: Value<'_>) {
+    if labeled.says_more {
+        rest_of(row, name, whole);
+    }
     let Some(value) = labeled.value.filter(|value| !value.is_null()) else { return };
-    let kind = kind_of_type(labeled.declared.unwrap_or_default(), key, labeled.value);
+    let kind = || kind_of_type(labeled.declared, name, labeled.value);
     // Custom modules send {"id", "model"} where the others send the id.
-    let reference = (kind == Kind::Int).then(|| value.get_some("id")).flatten();
-    if let Some(id) = reference {
-        row.grow(&name, kind, labeled.label, id);
-        row.extra(&name, value);
+    let is_reference = value.kind() == JsonKind::Object && kind() == Kind::Int;
+    if let Some(id) = value.get_some("id").filter(|_| is_reference) {
+        row.grow(name, kind, labeled.label, id);
+        row.extra(name, value);
     } else {
-        row.grow(&name, kind, labeled.label, value);
+        row.grow(name, kind, labeled.label, value);
     }
 }
 
@@ -139,8 +154,8 @@ fn rest_of(row: &mut RowWriter<'_>, name: &str, whole: Value<'_>) {
 fn custom_object(row: &mut RowWriter<'_>, key: &str, value: Value<'_>) {
     match value.kind() {
         JsonKind::Object => {
-            for (name, value) in last_first(value).filter(|(_, value)| !value.is_null()) {
-                row.grow(&column_name(name), kind_of_value(value), None, value);
+            for (name, value) in value.last_first().filter(|(_, value)| !value.is_null()) {
+                row.grow(&column_name(name), || kind_of_value(value), None, value);
             }
         }
         JsonKind::Array | JsonKind::Null => {}
@@ -152,6 +167,7 @@ fn custom_object(row: &mut RowWriter<'_>, key: &str, value: Value<'_>) {
 struct CustomField<'t> {
     item: Value<'t>,
     column: Option<Cow<'t, str>>,
+    labeled: Option<Labeled<'t>>,
 }
 
 /// The record's custom fields, each with a column of its own.
@@ -159,14 +175,14 @@ struct CustomField<'t> {
 /// A column is the field's name; with the vendor's `column` behind it where another field of the
 /// record has that name; and `column` alone where the name is bare, since a label in letters outside
 /// Latin leaves only `cf_`.
-fn custom_fields<'t>(record: Value<'t>) -> Vec<CustomField<'t>> {
+fn custom_fields<'t>(record: Value<'t>, fields: &[Field<'t>]) -> Vec<CustomField<'t>> {
     let arrays = ["custom_fields", "custom_field"].into_iter().filter_map(|key| record.get(key));
     let items: Vec<Value<'t>> = arrays.flat_map(Value::items).collect();
     if items.is_empty() {
         return Vec::new();
     }
-    let mut uses: HashMap<Cow<'t, str>, usize> = HashMap::new();
-    let plain = record.members().map(|(key, _)| column_name(key));
+    let mut uses: HashMap<Cow<'_, str>, usize> = HashMap::with_capacity(fields.len() + items.len());
+    let plain = fields.iter().map(|field| Cow::from(&*field.column));
     for name in plain.chain(items.iter().filter_map(|item| own_name(*item)).map(column_name)) {
         *uses.entry(name).or_default() += 1;
     }
@@ -179,7 +195,12 @@ fn custom_fields<'t>(record: Value<'t>) -> Vec<CustomField<'t>> {
             None => Some(plain),
         }
     };
-    items.iter().map(|item| CustomField { item: *item, column: column(*item) }).collect()
+    let field = |item: &Value<'t>| CustomField {
+        item: *item,
+        column: column(*item),
+        labeled: Labeled::read(*item),
+    };
+    items.iter().map(field).collect()
 }
 
 fn own_name<'t>(item: Value<'t>) -> Option<&'t str> {
@@ -187,8 +208,8 @@ fn own_name<'t>(item: Value<'t>) -> Option<&'t str> {
 }
 
 fn custom_field(row: &mut RowWriter<'_>, field: &CustomField<'_>) {
-    match (&field.column, Labeled::read(field.item)) {
-        (Some(column), Some(labeled)) => labeled_field(row, column, &labeled, field.item),
+    match (&field.column, &field.labeled) {
+        (Some(column), Some(labeled)) => labeled_field(row, column, labeled, field.item),
         _ => row.extra("custom_fields", field.item),
     }
 }
@@ -197,47 +218,43 @@ fn custom_field(row: &mut RowWriter<'_>, field: &CustomField<'_>) {
 fn labels(
     record_type: &RecordType,
     envelope: &Envelope<'_>,
-    record: Value<'_>,
+    fields: &[Field<'_>],
     custom: &[CustomField<'_>],
     out: &mut Output<'_>,
 ) {
-    let account = envelope.account.unwrap_or_default();
-    let context = LabelContext { account, record_type: record_type.name };
-    for (key, value) in record.members() {
-        if let Some(labeled) = Labeled::read(value) {
-            context.write(key, &column_name(key), value, &labeled, out);
+    let seen_at = out.event_time();
+    let mut identity = Parts::default();
+    identity.push(envelope.account.unwrap_or_default().as_bytes());
+    identity.push(record_type.name.as_bytes());
+    identity.push(&(seen_at / DAY).to_le_bytes());
+    let mut labels = Labels { record_type: record_type.name, seen_at, identity };
+    for field in fields.iter().rev() {
+        if let Some(labeled) = &field.labeled {
+            labels.write(field.key, &field.column, labeled, out);
         }
     }
-    for CustomField { item, column } in custom {
-        if let (Some(column), Some(labeled)) = (column, Labeled::read(*item)) {
+    for CustomField { item, column, labeled } in custom {
+        if let (Some(column), Some(labeled)) = (column, labeled) {
             let name = item.get("name").and_then(Value::as_str).unwrap_or_default();
-            context.write(name, column, *item, &labeled, out);
+            labels.write(name, column, labeled, out);
         }
     }
 }
 
-struct LabelContext<'a> {
-    account: &'a str,
+/// Writes the labels of one event's fields.
+struct Labels<'a> {
     record_type: &'a str,
+    seen_at: Micros,
+    /// What the event has in common with all that say the same of their fields.
+    identity: Parts,
 }
 
-impl LabelContext<'_> {
-    fn write(
-        &self,
-        field: &str,
-        column: &str,
-        whole: Value<'_>,
-        labeled: &Labeled<'_>,
-        out: &mut Output<'_>,
-    ) {
-        let seen_at = out.event_time();
-        let declared = labeled.declared.unwrap_or_default();
-        let label = labeled.label.unwrap_or_default();
-        let key = whole.get("column").and_then(Value::as_str);
-        let day = (seen_at / DAY).to_le_bytes();
+impl Labels<'_> {
+    fn write(&mut self, field: &str, column: &str, labeled: &Labeled<'_>, out: &mut Output<'_>) {
+        let key = labeled.column_key;
         let parts =
-            [self.account, self.record_type, field, key.unwrap_or_default(), declared, label];
-        if !out.is_new_label(hash_of(parts.iter().map(|part| part.as_bytes()).chain([&day[..]]))) {
+            [field, key.unwrap_or_default(), labeled.declared, labeled.label.unwrap_or_default()];
+        if !out.is_new_label(self.identity.hash_with(&parts)) {
             return;
         }
         out.row(&FIELD_LABELS)
@@ -245,9 +262,9 @@ impl LabelContext<'_> {
             .text("field", field)
             .some_text("column_key", key)
             .some_text("label", labeled.label)
-            .text("type", declared)
+            .text("type", labeled.declared)
             .text("column_name", column)
-            .time("first_seen_at", seen_at)
-            .time("last_seen_at", seen_at);
+            .time("first_seen_at", self.seen_at)
+            .time("last_seen_at", self.seen_at);
     }
 }

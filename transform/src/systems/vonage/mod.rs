@@ -277,9 +277,7 @@ fn each(row: &mut RowWriter<'_>, object: Value<'_>, path: &str, columns: &[(&str
     for (key, value) in object.members() {
         match columns.iter().find(|(member, _)| *member == key) {
             Some((_, "")) => {}
-            Some((_, column)) => {
-                row.put(column, &format!("{path}.{key}"), value);
-            }
+            Some((_, column)) => row.put_member(column, path, key, value),
             None if value.is_null() || key == "iparams" => {}
             None => row.extra(&format!("{path}.{key}"), value),
         }
