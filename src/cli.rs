@@ -7,12 +7,12 @@ use clap::{Parser, Subcommand};
 use crate::app::App;
 use crate::commands::{
     check, dead_letters, demo, export, import, ingest, log, query, report, serve, simulate, tokens,
-    write,
+    verify, write,
 };
 use crate::config::{self, Flags};
 use crate::console::Console;
 use crate::error::Error;
-use crate::logging;
+use crate::{faults, logging};
 
 /// Webhooks of phone systems and Freshsales into Delta tables, exactly once, and answers in SQL.
 #[derive(Debug, Parser)]
@@ -59,6 +59,7 @@ enum Command {
     Import(import::Args),
     Log(log::Args),
     DeadLetters(dead_letters::Args),
+    Verify(verify::Args),
     Check(check::Args),
     Simulate(simulate::Args),
     Demo(demo::Args),
@@ -77,6 +78,7 @@ impl Command {
             Self::Ingest(args) => (args.listen, args.kafka.clone()),
             Self::Write(args) => (None, args.kafka.clone()),
             Self::Log(args) => (None, args.kafka.clone()),
+            Self::Verify(args) => (None, args.kafka.clone()),
             _ => (None, None),
         };
         Flags { listen, kafka, ..Flags::default() }
@@ -86,6 +88,7 @@ impl Command {
 pub fn run(cli: Cli) -> Result<(), Error> {
     let Cli { global, command } = cli;
     logging::start(global.log.as_deref(), command.is_service())?;
+    faults::start()?;
     let data_was_given = global.data.is_some();
     let flags = Flags { data: global.data, ..command.flags() };
     let loaded = config::load(global.config.as_deref(), std::env::vars(), flags)?;
@@ -111,6 +114,7 @@ async fn dispatch(command: Command, app: &App) -> Result<(), Error> {
         Command::Log(args) => log::run(args, app).await,
         Command::DeadLetters(args) => dead_letters::run(args, app).await,
         Command::Demo(args) => demo::run(args, app).await,
+        Command::Verify(args) => verify::run(args, app).await,
         Command::Check(args) => check::run(args, app).await,
         Command::Simulate(args) => simulate::run(args, app).await,
     }

@@ -15,6 +15,7 @@ mod console;
 mod envelope;
 mod error;
 mod exports;
+mod faults;
 mod import;
 mod logging;
 mod names;
@@ -23,6 +24,7 @@ mod sender;
 mod server;
 mod simulate;
 mod stop;
+mod verify;
 mod wiring;
 
 #[global_allocator]

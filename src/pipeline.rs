@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use ringlake_ingest::{LogError, LogReader, Polled};
 use ringlake_sinks::Sink;
+use ringlake_transform::faults::{self, Side};
 use ringlake_transform::{FlatBatch, Flattener, RawBatch};
 use tokio_util::sync::CancellationToken;
 
@@ -153,12 +154,14 @@ impl Run {
     /// Tells the log what the tables hold by now.
     async fn release(&mut self) -> Result<(), Error> {
         if let Some(positions) = self.writer.news() {
+            faults::pass("ringlake:release", Side::Before);
             match self.reader.release(&positions).await {
                 Err(error) if !is_passing(&error) => return Err(error.into()),
                 // The next release says it all again.
                 Err(error) => tracing::warn!(%error, "the log was not released"),
                 Ok(()) => {}
             }
+            faults::pass("ringlake:release", Side::After);
         }
         Ok(())
     }

@@ -20,6 +20,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::TryRngCore;
 use rand::rngs::OsRng;
+use ringlake_transform::faults::{self, Side};
 use ringlake_transform::{Micros, SYSTEMS};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -215,7 +216,10 @@ fn write(path: &Path, entries: &Entries) -> Result<(), LogError> {
     let new = path.with_extension("json.new");
     let mut file = private(&new).map_err(fail)?;
     file.write_all(&text).and_then(|()| file.sync_all()).map_err(fail)?;
-    fs::rename(&new, path).and_then(|()| sync_folder(folder)).map_err(fail)
+    faults::pass("ingest:tokens", Side::Before);
+    fs::rename(&new, path).and_then(|()| sync_folder(folder)).map_err(fail)?;
+    faults::pass("ingest:tokens", Side::After);
+    Ok(())
 }
 
 /// A new file that only its owner may read.

@@ -125,8 +125,8 @@ impl SinkError {
                  without them two writers overwrite each other's commits"
             }
             Self::TornCommit { .. } => {
-                "a power cut or a full disk cut this file short; move it away and start again, its \
-                 rows are still in the log and are written anew"
+                "a power cut or a full disk cut this file short; run `ringlake verify --repair`, then start \
+                 again: its rows are still in the log and are written anew"
             }
             Self::Forgets { .. } => {
                 "unset the property: with it a quiet log partition would be written again from its start"

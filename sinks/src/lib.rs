@@ -15,20 +15,23 @@
 //! There is no coordinator, no ledger beside the tables and no clock in any decision. This crate
 //! never sees a vendor's JSON, and never deletes a file that a commit might name.
 
+mod audit;
 mod delta;
 mod error;
-mod failpoint;
 mod metrics;
+mod repair;
 mod root;
 mod settings;
 mod sink;
 pub mod store;
 mod tables;
 
+pub use audit::{Audit, Fault, TableFile};
 pub use delta::maintain::Maintained;
 pub use delta::progress::Progress;
 pub use delta::seen::SeenKey;
 pub use error::SinkError;
+pub use repair::{SetAside, repair};
 pub use settings::SinkSettings;
 pub use sink::Sink;
 pub use tables::Written;

@@ -26,6 +26,7 @@ use object_store::{
     PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
     UploadPart,
 };
+use ringlake_transform::faults::{self, Mutant, Side};
 
 const NAME: &str = "DurableStore";
 
@@ -108,6 +109,9 @@ fn at(path: &FsPath) -> impl FnOnce(io::Error) -> io::Error {
 
 impl Disk {
     fn sync(&self, file: &File, counter: &AtomicU64) -> io::Result<()> {
+        if left_out(std::ptr::eq(counter, &self.folder_syncs)) {
+            return Ok(());
+        }
         file.sync_all().inspect_err(|_| self.failed.store(true, Ordering::Release))?;
         counter.fetch_add(1, Ordering::Relaxed);
         Ok(())
@@ -160,17 +164,29 @@ impl Disk {
             .iter()
             .try_for_each(|part| file.write_all(part))
             .and_then(|()| self.sync(&file, &self.file_syncs))
-            .and_then(|()| match mode {
-                PutMode::Create => fs::hard_link(&staged, path),
-                _ => fs::rename(&staged, path),
+            .and_then(|()| {
+                faults::pass("sinks:place", Side::Before);
+                match mode {
+                    PutMode::Create => fs::hard_link(&staged, path),
+                    _ => fs::rename(&staged, path),
+                }
             })
             .map_err(at(path));
+        faults::pass("sinks:place", Side::After);
         let result = placed.and_then(|()| self.sync_folder(folder));
         if result.is_err() || matches!(mode, PutMode::Create) {
             // What stays behind is hidden from listings by its name, and small.
             let _ = fs::remove_file(&staged);
         }
         result
+    }
+}
+
+/// Whether a mutant leaves this sync out.
+fn left_out(of_folder: bool) -> bool {
+    match of_folder {
+        true => faults::is_mutant(Mutant::FolderWithoutSync),
+        false => faults::is_mutant(Mutant::FileWithoutSync),
     }
 }
 

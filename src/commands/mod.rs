@@ -12,4 +12,5 @@ pub mod report;
 pub mod serve;
 pub mod simulate;
 pub mod tokens;
+pub mod verify;
 pub mod write;

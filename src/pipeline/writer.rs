@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ringlake_sinks::{Sink, SinkError};
+use ringlake_transform::faults::{self, Mutant};
 use ringlake_transform::systems::REPEAT_WINDOW;
 use ringlake_transform::{FlatBatch, Flattener, Micros, Positions};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -47,7 +48,7 @@ impl Writer {
         let (orders, waiting) = mpsc::channel(1);
         let (tell, positions) = watch::channel(sink.positions());
         let behind = Arc::new(AtomicBool::new(false));
-        let work = Work { sink, counts, tell, behind: behind.clone(), tidied: Instant::now() };
+        let work = Work { sink, counts, tell, behind: behind.clone(), tidied: None };
         let task = tokio::spawn(work.run(waiting));
         Self { orders: Some(orders), positions, behind, task }
     }
@@ -127,7 +128,8 @@ struct Work {
     counts: Counts,
     tell: watch::Sender<Positions>,
     behind: Arc<AtomicBool>,
-    tidied: Instant,
+    /// None at first: a process that never lives for long must tidy all the same.
+    tidied: Option<Instant>,
 }
 
 impl Work {
@@ -210,10 +212,10 @@ impl Work {
 
     /// Tidying is nobody's hurry: what fails is tried again at the next turn.
     async fn tidy(&mut self) {
-        if self.tidied.elapsed() < TIDY {
+        if self.tidied.is_some_and(|tidied| tidied.elapsed() < TIDY) {
             return;
         }
-        self.tidied = Instant::now();
+        self.tidied = Some(Instant::now());
         if let Err(error) = self.sink.maintain().await {
             tracing::warn!(cause = %causes(&error), "the tables' logs could not be tidied");
         }
@@ -223,6 +225,9 @@ impl Work {
 /// A flattener that knows the tables' columns and the events of the last days.
 pub async fn knowing(sink: &Sink) -> Result<Flattener, SinkError> {
     let mut flattener = Flattener::new(sink.schemas());
+    if faults::is_mutant(Mutant::MemoryNotRestored) {
+        return Ok(flattener);
+    }
     let since = now().saturating_sub(REPEAT_WINDOW);
     sink.seen_keys(since, &mut |seen| {
         flattener.remember(

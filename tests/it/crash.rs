@@ -1,26 +1,57 @@
-//! Death at every durable step of writing a batch: the process aborts at a fail point, is started
-//! again, and the tables end as if nothing had happened.
+//! Death at every fail point there is: the process aborts, is started again, and the tables end as if
+//! nothing had happened.
 //!
-//! An import and a server meet the same sink. The import is the cheaper way to die at each point;
-//! the server shows that the log keeps what the tables do not have yet.
+//! Deaths are chained: one folder dies at one point after the other, each time a little further on, so
+//! that what a death leaves behind is met by the next. [`every_fail_point_is_died_at`] holds the groups
+//! below against the list in the code.
+
+use std::process::Output;
+
+use ringlake_transform::faults;
 
 use crate::harness::events::{self, Event, Sender};
-use crate::harness::process::{Ended, Place};
+use crate::harness::kafka;
+use crate::harness::process::{Place, free_address};
 use crate::harness::tables;
+use crate::harness::wait::wait_until;
 
-/// Each is passed once for every batch (and table); the count says at which batch to die.
-const POINTS: &[&str] = &[
-    "sinks:parquet:before",
-    "sinks:parquet:after:2",
-    "sinks:commit-call_participants:before",
-    "sinks:commit-call_participants:after",
-    "sinks:commit-calls:after:2",
-    "sinks:commit-deals:before:2",
-    "sinks:commit-dead_letters:after",
-    "sinks:progress:before",
-    "sinks:progress:after",
-    "sinks:progress:before:3",
+const IMPORT: &[&str] = &[
+    "sinks:create-",
+    "sinks:parquet",
+    "sinks:write-",
+    "sinks:place",
+    "sinks:commit-",
+    "sinks:progress",
 ];
+const TIDYING: &[&str] = &["sinks:checkpoint", "sinks:tidy", "sinks:sweep"];
+/// The first two are passed before it is ready.
+const SERVER: &[&str] =
+    &["ingest:create", "ingest:tokens", "ingest:append", "ringlake:release", "ingest:trim"];
+const KAFKA: &[&str] = &["ingest:produce"];
+const TRIM: &[&str] = &["ingest:compact"];
+const EXPORT: &[&str] = &["queries:export"];
+const REPAIR: &[&str] = &["sinks:repair"];
+
+/// The points of these steps, in the order of the steps.
+fn points(steps: &[&str]) -> Vec<String> {
+    let of = |step: &&str| {
+        let step = (*step).to_owned();
+        faults::points().filter(move |point| point.starts_with(&step))
+    };
+    let found: Vec<String> = steps.iter().flat_map(of).collect();
+    assert!(found.len() >= 2 * steps.len());
+    found
+}
+
+#[test]
+fn every_fail_point_is_died_at() {
+    let groups = [IMPORT, TIDYING, SERVER, KAFKA, TRIM, EXPORT, REPAIR].concat();
+    let mut died_at = points(&groups);
+    let mut all: Vec<String> = faults::points().collect();
+    died_at.sort();
+    all.sort();
+    assert_eq!(died_at, all);
+}
 
 fn sample() -> Vec<Event> {
     let mut sent = events::fixtures();
@@ -29,55 +60,187 @@ fn sample() -> Vec<Event> {
     sent
 }
 
+fn die_at(place: &Place, point: &str, arguments: &[&str]) {
+    let Output { status, stderr, .. } =
+        place.command(arguments).env("RINGLAKE_FAILPOINT", point).output().unwrap();
+    let said = String::from_utf8_lossy(&stderr);
+    assert_eq!(status.code(), None, "{point} was never reached: {said}");
+}
+
 #[test]
-fn an_import_that_dies_at_any_step_is_completed_by_the_next() {
+fn an_import_that_dies_at_every_step_is_completed() {
     let sent = sample();
     let expected = tables::reference(&sent);
-    for point in POINTS {
-        // A line is a batch, or few are: so there are second and third batches to die in.
-        let place = Place::new().with("RINGLAKE_FLUSH_MAX_BYTES", "64 KiB");
+    // One batch, so that each table has rows of it; and many, so that each batch has deaths in it.
+    for (batch, turn) in [("8 MiB", ""), ("16 KiB", ":2")] {
+        let place = Place::new().with("RINGLAKE_FLUSH_MAX_BYTES", batch);
         place.file("all.ndjson", events::envelopes(&sent));
         let arguments = ["import", "--enveloped", "all.ndjson"];
-        let died = die_at(&place, point, &arguments);
-        assert_eq!(died.code, None, "{point} was never reached: {died:#?}");
+        let often = ["sinks:parquet", "sinks:place", "sinks:commit-calls", "sinks:progress"];
+        let mut points = points(if turn.is_empty() { IMPORT } else { &often });
+        // Also `progress` is made only once all others are written.
+        points.sort_by_key(|point| point.contains("progress"));
+        for point in points {
+            die_at(&place, &format!("{point}{turn}"), &arguments);
+        }
         place.ok(&arguments);
         tables::positions(&place);
         tables::assert_same(&tables::contents(&place), &expected);
-    }
-}
-
-fn die_at(place: &Place, point: &str, arguments: &[&str]) -> Ended {
-    let output = place.command(arguments).env("RINGLAKE_FAILPOINT", point).output().unwrap();
-    Ended {
-        code: output.status.code(),
-        out: String::from_utf8_lossy(&output.stdout).into_owned(),
-        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        place.ok(&["verify"]);
     }
 }
 
 #[test]
-fn a_server_that_dies_at_any_step_has_everything_after_a_restart() {
+fn a_death_while_the_logs_of_the_tables_are_tidied_costs_nothing() {
     let sent = sample();
     let expected = tables::reference(&sent);
-    for point in ["sinks:commit-calls:before", "sinks:commit-calls:after", "sinks:progress:after:2"]
-    {
-        let armed = Place::new().with("RINGLAKE_FAILPOINT", point);
-        let mut server = armed.serve(&["serve"]);
-        let sender = Sender::new(&armed);
-        let mut unanswered = events::requests(&sent);
-        unanswered.retain(|request| {
-            !sender.post(server.address, request).is_ok_and(|answer| answer.status == 200)
-        });
-        assert_eq!(server.running.wait_end(), None, "{point} was never reached");
+    let (most, last) = sent.split_at(sent.len() - 1);
+    // A batch for each few events, so that several tables are due for a checkpoint: one a death.
+    let place = Place::new().with("RINGLAKE_FLUSH_MAX_BYTES", "1 KiB");
+    place.file("most.ndjson", events::envelopes(most));
+    place.file("last.ndjson", events::envelopes(last));
+    place.ok(&["import", "--enveloped", "most.ndjson"]);
+    for point in points(TIDYING) {
+        die_at(&place, &point, &["import", "--enveloped", "last.ndjson"]);
+    }
+    place.ok(&["import", "--enveloped", "last.ndjson"]);
+    tables::assert_same(&tables::contents(&place), &expected);
+    place.ok(&["verify"]);
+}
 
-        let place = armed.with("RINGLAKE_FAILPOINT", "");
+#[test]
+fn a_server_that_dies_at_every_step_has_everything_after_a_restart() {
+    let sent = sample();
+    let expected = tables::reference(&sent);
+    let mut unanswered = events::requests(&sent);
+    let mut place = Place::new().with("RINGLAKE_LOG_KEEP", "0s");
+    let with_rows = ["sinks:commit-calls", "sinks:commit-deals", "sinks:progress"];
+    let (start, running) = SERVER.split_at(2);
+    let repeat = unanswered[0].clone();
+    for point in points(&[start, &with_rows, running].concat()) {
+        place = place.with("RINGLAKE_FAILPOINT", &point);
+        let mut server = place.serve_unready(free_address(), &["serve"]);
+        wait_until("a start or a death", || !server.running.is_alive() || server.is_ready());
+        // A part is answered before it dies; the rest is sent again.
+        if server.running.is_alive() {
+            let sender = Sender::new(&place);
+            let taken = |request: &Vec<Event>| {
+                sender.post(server.address, request).is_ok_and(|answer| answer.status == 200)
+            };
+            let rest = unanswered.split_off(unanswered.len() / 4);
+            unanswered.retain(|request| !taken(request));
+            unanswered.extend(rest);
+            taken(&repeat);
+        }
+        assert_eq!(server.running.wait_end(), None, "{point} was never reached");
+    }
+    place = place.with("RINGLAKE_FAILPOINT", "");
+    let server = place.serve(&["serve"]);
+    let sender = Sender::new(&place);
+    for request in unanswered {
+        assert_eq!(sender.post(server.address, &request).unwrap().status, 200);
+    }
+    tables::wait_written(&place, tables::events_in(&expected));
+    assert_eq!(server.running.stop(), Some(0));
+    tables::positions(&place);
+    tables::assert_same(&tables::contents(&place), &expected);
+    place.ok(&["verify"]);
+
+    for point in points(TRIM) {
+        die_at(&place, &point, &["log", "trim", "--keep", "0s"]);
+    }
+    place.ok(&["log", "trim", "--keep", "0s"]);
+    place.ok(&["verify"]);
+}
+
+#[test]
+fn a_door_that_dies_around_its_kafka_has_everything_after_a_restart() {
+    let sent = sample();
+    let expected = tables::reference(&sent);
+    let mut place = Place::new()
+        .with("RINGLAKE_LOG_KAFKA_TOPIC_PREFIX", &kafka::topic_prefix())
+        .with("RINGLAKE_LOG_KAFKA_GROUP", &kafka::topic_prefix());
+    let mut unanswered = events::requests(&sent);
+    for point in points(KAFKA) {
+        place = place.with("RINGLAKE_FAILPOINT", &format!("{point}:5"));
+        let mut door = place.serve(&["ingest", "--kafka", &kafka::shared()]);
+        let sender = Sender::new(&place);
+        let taken = |request: &Vec<Event>| {
+            sender.post(door.address, request).is_ok_and(|answer| answer.status == 200)
+        };
+        unanswered.retain(|request| !taken(request));
+        assert_eq!(door.running.wait_end(), None, "{point} was never reached");
+    }
+    place = place.with("RINGLAKE_FAILPOINT", "");
+    let server = place.serve(&["serve", "--kafka", &kafka::shared()]);
+    let sender = Sender::new(&place);
+    for request in unanswered {
+        assert_eq!(sender.post(server.address, &request).unwrap().status, 200);
+    }
+    tables::wait_written(&place, tables::events_in(&expected));
+    assert_eq!(server.running.stop(), Some(0));
+    tables::positions(&place);
+    tables::assert_same(&tables::contents(&place), &expected);
+    place.ok(&["verify", "--kafka", &kafka::shared()]);
+}
+
+#[test]
+fn an_export_that_dies_is_whole_or_absent() {
+    let sent = sample();
+    let place = Place::new();
+    place.file("all.ndjson", events::envelopes(&sent));
+    place.ok(&["import", "--enveloped", "all.ndjson"]);
+    let exports = "[[exports]]\nname = \"calls\"\ncron = \"0 6 * * *\"\nsql = \"SELECT * FROM calls\"\n\
+                   folder = \"./exports\"\n";
+    place.file("ringlake.toml", exports);
+    for point in points(EXPORT) {
+        die_at(&place, &point, &["export", "run", "calls"]);
+        for run in std::fs::read_dir(place.path().join("exports/calls")).unwrap() {
+            let run = run.unwrap();
+            let is_whole = run.path().join("manifest.json").exists();
+            assert!(is_whole || run.file_name().to_string_lossy().starts_with('.'), "{run:?}");
+        }
+    }
+    place.ok(&["export", "run", "calls"]);
+}
+
+#[test]
+fn a_torn_commit_is_refused_and_repaired_from_the_log() {
+    let sent = sample();
+    let expected = tables::reference(&sent);
+    for (length, what) in [(0, "is empty"), (200, "is cut short")] {
+        let place = Place::new();
         let server = place.serve(&["serve"]);
-        for request in unanswered {
+        let sender = Sender::new(&place);
+        for request in events::requests(&sent) {
             assert_eq!(sender.post(server.address, &request).unwrap().status, 200);
         }
-        let all = tables::events_in(&expected);
-        tables::wait_written(&place, all);
+        tables::wait_written(&place, tables::events_in(&expected));
+        assert_eq!(server.running.stop(), Some(0));
+
+        let log = place.data().join("tables/calls/_delta_log");
+        let mut commits: Vec<_> =
+            std::fs::read_dir(log).unwrap().map(|entry| entry.unwrap().path()).collect();
+        commits.sort();
+        let newest = std::fs::File::options().write(true).open(commits.last().unwrap()).unwrap();
+        newest.set_len(length).unwrap();
+        let refused = place.run(&["serve"]);
+        assert_eq!(refused.code, Some(1));
+        assert!(
+            refused.err.contains(what) && refused.err.contains("verify --repair"),
+            "{refused:?}"
+        );
+        assert_eq!(place.run(&["verify"]).code, Some(1));
+
+        for point in points(REPAIR) {
+            die_at(&place, &point, &["verify", "--repair"]);
+        }
+        place.ok(&["verify", "--repair"]);
+        let server = place.serve(&["serve"]);
+        tables::wait_written(&place, tables::events_in(&expected));
+        assert_eq!(server.running.stop(), Some(0));
         tables::positions(&place);
         tables::assert_same(&tables::contents(&place), &expected);
+        place.ok(&["verify"]);
     }
 }

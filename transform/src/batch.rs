@@ -29,6 +29,36 @@ pub struct EventCounts {
     pub duplicate_keys: u64,
 }
 
+impl EventCounts {
+    /// What has been counted since it stood at `before`.
+    pub fn since(self, before: Self) -> Tally {
+        Tally {
+            events: self.received - before.received,
+            dead_lettered: self.dead_lettered - before.dead_lettered,
+            repeated: self.repeated - before.repeated,
+        }
+    }
+}
+
+/// What became of the events of one log partition: the others have rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub events: u64,
+    pub dead_lettered: u64,
+    pub repeated: u64,
+}
+
+impl Tally {
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            events: self.events + other.events,
+            dead_lettered: self.dead_lettered + other.dead_lettered,
+            repeated: self.repeated + other.repeated,
+        }
+    }
+}
+
 /// Everything that one round of events became.
 ///
 /// `ranges` covers events that made no rows as well (repeats), so that the position moves past them.
@@ -37,6 +67,8 @@ pub struct FlatBatch {
     /// Only tables with at least one row, in the order of [`crate::TABLES`].
     pub tables: Vec<TableBatch>,
     pub ranges: Vec<(LogPartition, OffsetRange)>,
+    /// What became of the events of each of these ranges, as `progress` adds it up.
+    pub tallies: Vec<(LogPartition, Tally)>,
     pub counts: EventCounts,
 }
 

@@ -196,9 +196,11 @@ impl Flattener {
     pub fn flatten(&mut self, batches: Vec<RawBatch>) -> FlatBatch {
         let mut flat = FlatBatch::default();
         for batch in &batches {
+            let before = flat.counts;
             for event in &batch.events {
                 self.event(batch.system, &batch.partition, event, &mut flat.counts);
             }
+            flat.tallies.push((batch.partition.clone(), flat.counts.since(before)));
         }
         flat.ranges = batches.into_iter().map(|batch| (batch.partition, batch.range)).collect();
         let Tables { rows, origins, .. } = &mut self.tables;

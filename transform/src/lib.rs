@@ -14,6 +14,7 @@ pub mod columns;
 mod conformance;
 pub mod error;
 pub mod event;
+pub mod faults;
 pub mod flatten;
 pub mod json;
 #[cfg(test)]
@@ -25,7 +26,7 @@ pub mod systems;
 pub mod tables;
 pub mod values;
 
-pub use batch::{EventCounts, FlatBatch, TableBatch};
+pub use batch::{EventCounts, FlatBatch, TableBatch, Tally};
 pub use columns::{Column, Kind};
 pub use error::{Rejection, Stage, UnknownName};
 pub use event::{LogPartition, Micros, RawBatch, RawEvent};

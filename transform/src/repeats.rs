@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128, xxh3_128_with_seed};
 
 use crate::event::{LogPartition, Micros};
+use crate::faults::{self, Mutant};
 
 /// How often old keys are forgotten: once the newest receipt has moved on by an hour.
 const FORGET_EVERY: Micros = 3600 * 1_000_000;
@@ -37,7 +38,8 @@ impl Seen {
         received_at: Micros,
         place: u64,
     ) -> bool {
-        if let Some(sight) = self.keys.get(&key) {
+        let sight = self.keys.get(&key).filter(|_| !faults::is_mutant(Mutant::RepeatsUnnoticed));
+        if let Some(sight) = sight {
             if sight.place == place {
                 return false;
             }

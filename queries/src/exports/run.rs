@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use datafusion::common::{ParamValues, ScalarValue};
+use ringlake_transform::faults::{self, Side};
 use sha2::{Digest, Sha256};
 
 use super::manifest::{self, ExportFile, MANIFEST, Manifest};
@@ -76,7 +77,9 @@ impl Unfinished {
 
     fn finish(self, finished: &Path, runs: &Path) -> Result<(), QueryError> {
         sync(&self.0)?;
+        faults::pass("queries:export", Side::Before);
         fs::rename(&self.0, finished).map_err(at(finished))?;
+        faults::pass("queries:export", Side::After);
         sync(runs)
     }
 }

@@ -27,11 +27,12 @@ use deltalake_core::kernel::{Action, Transaction};
 use deltalake_core::logstore::CommitOrBytes;
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use ringlake_transform::LogPartition;
+use ringlake_transform::faults::{self, Mutant, Side};
+use ringlake_transform::tables::PROGRESS;
 use serde_json::{Value, json};
 
 use super::table::{Table, app_id};
 use crate::error::SinkError;
-use crate::failpoint;
 
 /// How often in a row the look after a failure may fail itself.
 const LOOKS: u32 = 5;
@@ -105,13 +106,13 @@ async fn once(table: &mut Table, moves: &[Move], change: &dyn Change) -> Result<
     let failed = || SinkError::table(name, "committed to");
     let body = commit.get_bytes().map_err(DeltaTableError::from).map_err(failed())?;
     let version = table.version() + 1;
-    failpoint::pass("commit", Some(name), "before");
+    pass(name, Side::Before);
     table
         .log_store()
         .write_commit_entry(version, CommitOrBytes::LogBytes(body), uuid::Uuid::new_v4())
         .await
         .map_err(|error: TransactionError| failed()(error.into()))?;
-    failpoint::pass("commit", Some(name), "after");
+    pass(name, Side::After);
     table.apply(version, &commit.actions)
 }
 
@@ -152,7 +153,17 @@ async fn is_there(table: &mut Table, moves: &[Move]) -> Result<bool, SinkError> 
     }
 }
 
+/// The commit of `progress` has a step of its own around it.
+fn pass(table: &'static str, side: Side) {
+    if table != PROGRESS.name {
+        faults::pass_of("sinks:commit", table, side);
+    }
+}
+
 fn positions(moves: &[Move]) -> Vec<Transaction> {
+    if faults::is_mutant(Mutant::CommitWithoutPosition) {
+        return Vec::new();
+    }
     let now = chrono::Utc::now().timestamp_millis();
     moves
         .iter()

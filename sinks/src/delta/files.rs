@@ -26,6 +26,7 @@ use parquet::schema::types::ColumnPath;
 use ringlake_transform::columns::Kind;
 use ringlake_transform::tables::{EVENT_MONTH, EXTRA};
 use ringlake_transform::{Column, TableSpec};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::stats;
 use crate::error::SinkError;
@@ -50,6 +51,18 @@ pub(crate) fn encode(
     let order = sorted(spec, rows).map_err(SinkError::rows(spec.name, "sorted"))?;
     let writer = Encoder::new(spec, rows, level)?;
     months(rows, &order).map(|(month, order)| writer.file(month, order)).collect()
+}
+
+/// `part-00000-<unique>-<checksum>.zstd.parquet`. The checksum of the bytes is in the name because names
+/// survive what `tags` do not: checkpoints, copies, other tools. `verify` reads it there.
+fn name(bytes: &[u8]) -> String {
+    format!("part-00000-{}-{:016x}.zstd.parquet", uuid::Uuid::new_v4(), xxh3_64(bytes))
+}
+
+/// The checksum that a file's name tells, if it is one of ours.
+pub(crate) fn checksum(path: &str) -> Option<u64> {
+    let (_, checksum) = path.strip_suffix(".zstd.parquet")?.rsplit_once('-')?;
+    if checksum.len() == 16 { u64::from_str_radix(checksum, 16).ok() } else { None }
 }
 
 /// Stores a file and returns the action that adds it, once the file is durable.
@@ -136,7 +149,7 @@ impl<'a> Encoder<'a> {
         let written = writer.close().map_err(SinkError::parquet(table, "finished"))?;
         let folder = month.map(|month| format!("{EVENT_MONTH}={month}/")).unwrap_or_default();
         let add = Add {
-            path: format!("{folder}part-00000-{}.zstd.parquet", uuid::Uuid::new_v4()),
+            path: format!("{folder}{}", name(&bytes)),
             partition_values: month
                 .map(|month| (EVENT_MONTH.to_owned(), Some(month.to_owned())))
                 .into_iter()

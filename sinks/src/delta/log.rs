@@ -66,7 +66,7 @@ fn is_commit(path: &Path) -> bool {
 }
 
 /// The version of the newest checkpoint, 0 without one.
-async fn last_checkpoint(store: &dyn object_store::ObjectStore) -> u64 {
+pub(crate) async fn last_checkpoint(store: &dyn object_store::ObjectStore) -> u64 {
     #[derive(serde::Deserialize)]
     struct Hint {
         version: u64,

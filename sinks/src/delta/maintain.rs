@@ -10,6 +10,7 @@ use std::time::Duration;
 use deltalake_core::{DeltaTable, checkpoints};
 use futures::TryStreamExt;
 use object_store::ObjectStoreExt;
+use ringlake_transform::faults::{self, Side};
 
 use super::table::Table;
 use crate::error::SinkError;
@@ -41,15 +42,19 @@ pub(crate) async fn tidy(table: &mut Table, every: u64) -> Result<Maintained, Si
     }
     let name = table.spec.name;
     let whole = table.whole().await?;
+    faults::pass("sinks:checkpoint", Side::Before);
     checkpoints::create_checkpoint(&whole, None)
         .await
         .map_err(SinkError::table(name, "given a checkpoint"))?;
+    faults::pass("sinks:checkpoint", Side::After);
     done.checkpoints = 1;
     table.commits_since_checkpoint = 0;
 
+    faults::pass("sinks:tidy", Side::Before);
     let deleted = checkpoints::cleanup_metadata(&whole, None)
         .await
         .map_err(SinkError::table(name, "freed of expired log entries"))?;
+    faults::pass("sinks:tidy", Side::After);
     done.log_files = u64::try_from(deleted).unwrap_or(u64::MAX);
     if deleted > 0 {
         // Read as a stranger would: a checkpoint that lost something shows here.
@@ -85,6 +90,7 @@ pub(crate) async fn sweep(progress: &Table, history: Duration) -> Result<u64, Si
         }
     }
     let failed = |doing| SinkError::file(name, &"the folder", doing);
+    faults::pass("sinks:sweep", Side::Before);
     let mut swept = 0;
     for file in store.list_with_delimiter(None).await.map_err(failed("listed"))?.objects {
         let is_parquet = file.location.extension() == Some("parquet");
@@ -93,5 +99,6 @@ pub(crate) async fn sweep(progress: &Table, history: Duration) -> Result<u64, Si
             swept += 1;
         }
     }
+    faults::pass("sinks:sweep", Side::After);
     Ok(swept)
 }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{
-    ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use async_trait::async_trait;
@@ -20,8 +20,9 @@ use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use ringlake_transform::tables::PROGRESS;
-use ringlake_transform::{LogPartition, Micros, Positions};
+use ringlake_transform::{LogPartition, Micros, Positions, Tally};
 
+use super::append::growth;
 use super::commit::Change;
 use super::files;
 use super::table::Table;
@@ -37,6 +38,8 @@ pub struct Progress {
     pub versions: BTreeMap<String, i64>,
     /// When the newest row was committed; none before the first batch.
     pub committed_at: Option<Micros>,
+    /// What became of each partition's events up to its position, where it was counted.
+    pub tallies: BTreeMap<LogPartition, Tally>,
 }
 
 impl Progress {
@@ -53,6 +56,9 @@ impl Progress {
         let mut progress = Self::default();
         for row in live.iter().flat_map(|file| file.rows.iter()) {
             progress.positions.advance(row.partition.clone(), row.position);
+            if let Some(tally) = row.tally {
+                progress.tallies.insert(row.partition.clone(), tally);
+            }
             progress.committed_at = progress.committed_at.max(Some(row.committed_at));
             for (table, version) in row.tables.iter() {
                 let known = progress.versions.entry(table.clone()).or_insert(*version);
@@ -70,6 +76,8 @@ pub(crate) struct Row {
     pub position: i64,
     pub committed_at: Micros,
     pub tables: Arc<BTreeMap<String, i64>>,
+    /// Of all events up to the position; unknown where a version that did not count wrote some.
+    pub tally: Option<Tally>,
 }
 
 /// A file of the present snapshot, with its rows.
@@ -108,6 +116,7 @@ const MANY_FILES: usize = 16;
 
 /// Replaces the rows of the partitions that a batch moved.
 pub(crate) struct Advance<'a> {
+    /// Their tallies are of the batch alone: the sums are made from the rows that go out.
     pub rows: Vec<Row>,
     pub cache: &'a Cache,
     pub level: i32,
@@ -135,10 +144,12 @@ impl Change for Advance<'_> {
             .iter()
             .flat_map(|file| file.rows.iter())
             .filter(|row| !moved.contains(&row.partition));
-        let rows: Vec<Row> = self.rows.iter().chain(carried).cloned().collect();
+        let moved = self.rows.iter().map(|row| added(row, &out));
+        let rows: Vec<Row> = moved.chain(carried.cloned()).collect();
 
         let batch = encode(&rows)?;
-        let mut actions = Vec::with_capacity(out.len() + 1);
+        let mut actions = Vec::with_capacity(out.len() + 2);
+        actions.extend(growth(table, &batch.schema())?);
         for file in files::encode(&PROGRESS, &batch, self.level)? {
             lock(self.cache).insert(file.add.path.clone(), Arc::new(rows.clone()));
             actions.push(files::store(PROGRESS.name, table.log_store(), file).await?.into());
@@ -158,6 +169,16 @@ impl Change for Advance<'_> {
     }
 }
 
+/// The row with the tally of its predecessor added.
+fn added(row: &Row, live: &[LiveFile]) -> Row {
+    let mut rows = live.iter().flat_map(|file| file.rows.iter());
+    let tally = match rows.find(|old| old.partition == row.partition) {
+        Some(old) => old.tally.zip(row.tally).map(|(old, new)| old.plus(new)),
+        None => row.tally,
+    };
+    Row { tally, ..row.clone() }
+}
+
 fn predicate(row: &Row) -> String {
     let topic = row.partition.topic.replace('\'', "''");
     format!("(topic = '{topic}' AND \"partition\" = {})", row.partition.partition)
@@ -170,6 +191,10 @@ fn encode(rows: &[Row]) -> Result<RecordBatch, SinkError> {
     let int = |value: fn(&Row) -> i64| {
         Arc::new(rows.iter().map(value).collect::<Int64Array>()) as ArrayRef
     };
+    let count = |value: fn(&Tally) -> u64| {
+        let counts = rows.iter().map(|row| i64::try_from(value(row.tally.as_ref()?)).ok());
+        Arc::new(counts.collect::<Int64Array>()) as ArrayRef
+    };
     let at: TimestampMicrosecondArray = rows.iter().map(|row| Some(row.committed_at)).collect();
     let columns: Vec<ArrayRef> = vec![
         Arc::new(StringArray::from_iter_values(rows.iter().map(|row| &*row.partition.topic))),
@@ -177,6 +202,9 @@ fn encode(rows: &[Row]) -> Result<RecordBatch, SinkError> {
         int(|row| row.position),
         Arc::new(at.with_timezone("UTC")),
         Arc::new(StringArray::from_iter_values(tables)),
+        count(|tally| tally.events),
+        count(|tally| tally.dead_lettered),
+        count(|tally| tally.repeated),
     ];
     RecordBatch::try_new(PROGRESS.schema(), columns)
         .map_err(SinkError::rows(PROGRESS.name, "built"))
@@ -208,6 +236,17 @@ fn decode(batch: &RecordBatch) -> Option<Result<Vec<Row>, SinkError>> {
     let times = batch.column_by_name("committed_at")?;
     let times = times.as_primitive_opt::<TimestampMicrosecondType>()?;
     let tables = batch.column_by_name("tables")?.as_string_opt::<i32>()?;
+    let count = |name: &str, row: usize| {
+        let counts = batch.column_by_name(name)?.as_primitive_opt::<Int64Type>()?;
+        counts.is_valid(row).then(|| counts.value(row).unsigned_abs())
+    };
+    let tally = |row: usize| {
+        Some(Tally {
+            events: count("events", row)?,
+            dead_lettered: count("dead_lettered", row)?,
+            repeated: count("repeated", row)?,
+        })
+    };
     let row = |row: usize| {
         let partition = i32::try_from(partitions.value(row))
             .map_err(|error| SinkError::BadProgress { what: error.to_string() })?;
@@ -218,6 +257,7 @@ fn decode(batch: &RecordBatch) -> Option<Result<Vec<Row>, SinkError>> {
             position: positions.value(row),
             committed_at: times.value(row),
             tables: Arc::new(tables),
+            tally: tally(row),
         })
     };
     Some((0..batch.num_rows()).map(row).collect())

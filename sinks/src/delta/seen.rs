@@ -125,10 +125,10 @@ fn each(batch: &RecordBatch, since: Micros, f: &mut (dyn FnMut(SeenKey<'_>) + Se
 }
 
 /// A Parquet file in a store, read range by range.
-struct StoredFile {
-    store: Arc<dyn ObjectStore>,
-    path: Path,
-    size: u64,
+pub(crate) struct StoredFile {
+    pub store: Arc<dyn ObjectStore>,
+    pub path: Path,
+    pub size: u64,
 }
 
 impl AsyncFileReader for StoredFile {

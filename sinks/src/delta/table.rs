@@ -21,6 +21,7 @@ use deltalake_core::logstore::{CommitOrBytes, LogStoreRef};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use deltalake_core::{DeltaTable, DeltaTableError};
 use futures::TryStreamExt;
+use ringlake_transform::faults::{self, Side};
 use ringlake_transform::tables::PROGRESS;
 use ringlake_transform::{LogPartition, TableSpec};
 
@@ -338,9 +339,11 @@ async fn create(
     };
     let actions = vec![Action::Protocol(protocol), Action::Metadata(metadata)];
     let commit = CommitData::new(actions, operation, HashMap::new(), Vec::new()).get_bytes()?;
+    faults::pass_of("sinks:create", spec.name, Side::Before);
     let first = log_store
         .write_commit_entry(0, CommitOrBytes::LogBytes(commit), uuid::Uuid::new_v4())
         .await;
+    faults::pass_of("sinks:create", spec.name, Side::After);
     match first {
         Err(TransactionError::VersionAlreadyExists(_)) => Ok(()),
         other => Ok(other?),

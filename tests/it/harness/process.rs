@@ -137,6 +137,10 @@ pub struct Running {
 }
 
 impl Running {
+    pub fn is_alive(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -19,6 +19,12 @@ pub static PROGRESS: TableSpec = TableSpec {
         Column::required("committed_at", Kind::Time),
         // JSON object: table name to Delta version.
         Column::required("tables", Kind::Json),
+        // Since the partition's first event: all events up to the position, how many of them became
+        // dead letters, and how many were repeats and have no row; the others have rows. `verify`
+        // counts the tables against these.
+        Column::new("events", Kind::Int),
+        Column::new("dead_lettered", Kind::Int),
+        Column::new("repeated", Kind::Int),
     ],
     grows: false,
     primary: false,

@@ -16,6 +16,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use redb::Database;
 use ringlake_transform::Positions;
+use ringlake_transform::faults::{self, Side};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::error::LogError;
@@ -100,8 +101,10 @@ impl EmbeddedLog {
         let topics = Topic::all(&Topics::new(TOPIC_PREFIX)).into();
         let shared = Arc::new(Shared::open(folder.join("events.redb"), topics, opener)?);
         // A new file is safe only when its entry in the folder is, and the folder's in the one above.
+        faults::pass("ingest:create", Side::Before);
         sync_folder(&folder).map_err(fail)?;
         sync_folder(lock.folder()).map_err(fail)?;
+        faults::pass("ingest:create", Side::After);
         let (jobs, waiting) = sync_channel(settings.waiting_requests.max(1));
         let writer = Writer::new(shared.clone(), waiting, settings.keep);
         let thread = std::thread::Builder::new()

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use ringlake_transform::faults::{self, Mutant, Side};
 use ringlake_transform::{Micros, Positions};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -141,10 +142,18 @@ impl Writer {
 
     /// Writes the group and answers everyone in it.
     fn commit(&mut self) {
-        let group = std::mem::take(&mut self.group);
+        let mut group = std::mem::take(&mut self.group);
         self.bytes = 0;
+        if faults::is_mutant(Mutant::AnswerBeforeWrite) {
+            answer_early(&mut group);
+        }
         let records: Vec<&NewRecord> = group.iter().flat_map(|append| &append.records).collect();
-        let result = self.write(|store| store.append(&records));
+        faults::pass("ingest:append", Side::Before);
+        let mut result = self.write(|store| store.append(&records));
+        faults::pass("ingest:append", Side::After);
+        if faults::is_mutant(Mutant::AnswerDespiteError) {
+            result = Ok(());
+        }
         if result.is_ok() {
             self.shared.wake_readers();
         }
@@ -195,14 +204,21 @@ impl Writer {
 
     /// One step of trimming behind what was released.
     fn trim_a_little(&mut self) {
-        let positions = self.shared.released();
+        let mut positions = self.shared.released();
+        if faults::is_mutant(Mutant::TrimTooEarly) {
+            let all = self.shared.topics.iter().map(|topic| (topic.partition.clone(), i64::MAX));
+            positions = all.collect();
+        }
         let removed = self.trim(&positions, self.keep);
         self.more_to_trim = removed.is_ok_and(|removed| removed >= TRIM_RECORDS as u64);
     }
 
     fn trim(&self, positions: &Positions, keep: Duration) -> Result<u64, LogError> {
         let before = older_than(keep);
-        self.write(|store| store.trim(positions, before, TRIM_RECORDS))
+        faults::pass("ingest:trim", Side::Before);
+        let removed = self.write(|store| store.trim(positions, before, TRIM_RECORDS));
+        faults::pass("ingest:trim", Side::After);
+        removed
     }
 
     fn trim_now(&self, job: Job) {
@@ -220,10 +236,21 @@ impl Writer {
                 break;
             }
         }
-        match self.shared.with_mut(Store::compact) {
+        faults::pass("ingest:compact", Side::Before);
+        let compacted = self.shared.with_mut(Store::compact);
+        faults::pass("ingest:compact", Side::After);
+        match compacted {
             Some(Err(error)) => Err(LogError::storage(&self.shared.path, error)),
             _ => Ok(total),
         }
+    }
+}
+
+/// Tells everyone in the group that it is written, which it is not.
+fn answer_early(group: &mut [Append]) {
+    for append in group {
+        let (unheard, _) = oneshot::channel();
+        let _ = std::mem::replace(&mut append.done, unheard).send(Ok(()));
     }
 }
 

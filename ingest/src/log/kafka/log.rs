@@ -12,6 +12,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::future_producer::OwnedDeliveryResult;
 use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer};
 use ringlake_transform::LogPartition;
+use ringlake_transform::faults::{self, Side};
 use tokio::task::AbortHandle;
 
 use super::brokers::{ASK, Tell, broker_error, make_topics};
@@ -118,6 +119,7 @@ impl Log for KafkaLog {
         if let Some(large) = records.iter().find(|record| record.body.len() > limit) {
             return Err(LogError::TooLarge { bytes: large.body.len(), limit });
         }
+        faults::pass("ingest:produce", Side::Before);
         let reports: Vec<DeliveryFuture> =
             records.iter().map(|record| self.send(record)).collect::<Result<_, _>>()?;
         // All are awaited even when one fails, so that the answer comes after every outcome.
@@ -125,6 +127,7 @@ impl Log for KafkaLog {
         for report in reports {
             outcome = outcome.and(self.delivered(report.await.ok()));
         }
+        faults::pass("ingest:produce", Side::After);
         outcome
     }
 
