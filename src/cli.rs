@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 
 use crate::app::App;
 use crate::commands::{
-    check, dead_letters, demo, export, import, ingest, log, query, report, serve, simulate, tokens,
-    verify, write,
+    check, dead_letters, demo, export, import, ingest, log, query, rebuild, report, serve,
+    simulate, tokens, verify, write,
 };
 use crate::config::{self, Flags};
 use crate::console::Console;
@@ -60,6 +60,7 @@ enum Command {
     Log(log::Args),
     DeadLetters(dead_letters::Args),
     Verify(verify::Args),
+    Rebuild(rebuild::Args),
     Check(check::Args),
     Simulate(simulate::Args),
     Demo(demo::Args),
@@ -115,6 +116,7 @@ async fn dispatch(command: Command, app: &App) -> Result<(), Error> {
         Command::DeadLetters(args) => dead_letters::run(args, app).await,
         Command::Demo(args) => demo::run(args, app).await,
         Command::Verify(args) => verify::run(args, app).await,
+        Command::Rebuild(args) => rebuild::run(args, app).await,
         Command::Check(args) => check::run(args, app).await,
         Command::Simulate(args) => simulate::run(args, app).await,
     }

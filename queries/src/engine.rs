@@ -11,7 +11,7 @@ use std::time::Duration;
 use arrow::array::{RecordBatch, RecordBatchOptions, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::{ParamValues, TableReference};
-use datafusion::datasource::MemTable;
+use datafusion::datasource::{MemTable, TableProvider};
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
@@ -28,10 +28,13 @@ use url::Url;
 
 use crate::answer::Answer;
 use crate::error::QueryError;
+use crate::fold::Fold;
+use crate::fold::fresh::Inputs;
+use crate::fold::reading::Views;
 use crate::functions;
 use crate::sql::{self, read_statement};
 use crate::tables::{Source, Versions};
-use crate::views::{ACCOUNT_CURRENCIES, VIEWS, View};
+use crate::views::{self, ACCOUNT_CURRENCIES, VIEWS, View};
 
 const NO_EVENTS: &str =
     "no events yet: start `ringlake serve` and send it some, or see `ringlake demo`";
@@ -66,10 +69,15 @@ impl EngineSettings {
 /// All tables at one moment.
 pub struct Engine {
     context: SessionContext,
+    /// Knows the steps on the way to the views as well, whose names nobody else shall see.
+    steps: SessionContext,
     source: Source,
     settings: EngineSettings,
     /// Names of the tables and views that the context knows by now.
     known: Mutex<BTreeSet<&'static str>>,
+    /// Folds by name that lie in no place, for tests.
+    #[cfg(test)]
+    pub(crate) given: BTreeMap<&'static str, crate::fold::fresh::Inputs>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -95,7 +103,34 @@ impl Engine {
 
     fn over(source: Source, settings: EngineSettings) -> Result<Self, QueryError> {
         let context = session(&settings).map_err(QueryError::Failed)?;
-        Ok(Self { context, source, settings, known: Mutex::default() })
+        let steps = session(&settings).map_err(QueryError::Failed)?;
+        Ok(Self {
+            context,
+            steps,
+            source,
+            settings,
+            known: Mutex::default(),
+            #[cfg(test)]
+            given: BTreeMap::new(),
+        })
+    }
+
+    pub(crate) fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
+    pub(crate) fn source(&self) -> &Source {
+        &self.source
+    }
+
+    #[cfg(test)]
+    pub(crate) fn given_inputs(&self, fold: &Fold) -> Option<Inputs> {
+        self.given.get(fold.name).cloned()
+    }
+
+    #[cfg(not(test))]
+    pub(crate) fn given_inputs(&self, _: &Fold) -> Option<Inputs> {
+        None
     }
 
     /// The version of each table that this engine reads.
@@ -180,7 +215,8 @@ impl Engine {
     /// Every table and view there is.
     pub fn names(&self) -> Vec<&'static str> {
         let tables = TABLES.iter().map(|table| table.name);
-        let views = VIEWS.iter().map(|view| view.name);
+        let views =
+            VIEWS.iter().map(|view| view.name).filter(|name| !name.starts_with(views::STEP));
         tables.chain([PROGRESS.name, ACCOUNT_CURRENCIES]).chain(views).collect()
     }
 
@@ -190,12 +226,21 @@ impl Engine {
         let mut known = self.known.lock().await;
         let mut wanted = wanted.clone();
         let mut views: Vec<&'static View> = Vec::new();
+        let mut folded = Views::new();
         for view in VIEWS.iter().rev() {
-            if wanted.contains(view.name) && !known.contains(view.name) {
+            if !wanted.contains(view.name) || known.contains(view.name) {
+                continue;
+            }
+            if let Some(fold) = Fold::of_view(view.name)
+                && !folded.contains_key(view.name)
+            {
+                folded.extend(self.folded_views(fold).await?.unwrap_or_default());
+            }
+            if !folded.contains_key(view.name) {
                 let statement = read_statement(view.sql)?;
                 wanted.extend(self.named_by(&statement, view.sql)?);
-                views.push(view);
             }
+            views.push(view);
         }
         for name in &wanted {
             if let Some(spec) = tables::by_name(name)
@@ -206,7 +251,10 @@ impl Engine {
             }
         }
         for view in views.into_iter().rev() {
-            self.add_view(view).await?;
+            match folded.remove(view.name) {
+                Some(rows) => self.add(view.name, rows)?,
+                None => self.add_view(view).await?,
+            }
             known.insert(view.name);
         }
         Ok(())
@@ -214,14 +262,21 @@ impl Engine {
 
     async fn add_table(&self, spec: &'static TableSpec) -> Result<(), QueryError> {
         let table = self.source.table(&self.context, spec).await?;
-        self.context.register_table(spec.name, table).map_err(QueryError::Failed)?;
+        self.add(spec.name, table)
+    }
+
+    fn add(&self, name: &str, rows: Arc<dyn TableProvider>) -> Result<(), QueryError> {
+        let rows_too = Arc::clone(&rows);
+        self.steps.register_table(name, rows_too).map_err(QueryError::Failed)?;
+        if !name.starts_with(views::STEP) {
+            self.context.register_table(name, rows).map_err(QueryError::Failed)?;
+        }
         Ok(())
     }
 
     async fn add_view(&self, view: &'static View) -> Result<(), QueryError> {
-        let frame = self.context.sql(view.sql).await.map_err(QueryError::Failed)?;
-        self.context.register_table(view.name, frame.into_view()).map_err(QueryError::Failed)?;
-        Ok(())
+        let frame = self.steps.sql(view.sql).await.map_err(QueryError::Failed)?;
+        self.add(view.name, frame.into_view())
     }
 
     fn failed(&self, error: datafusion::error::DataFusionError, text: &str) -> QueryError {

@@ -67,6 +67,8 @@ pub enum QueryError {
     VersionGone { table: String, version: u64, source: Box<DeltaTableError> },
     #[error("`progress` cannot be read: {0}")]
     Progress(String),
+    #[error("the folded states cannot be written")]
+    Fold { source: Box<dyn std::error::Error + Send + Sync> },
     #[error("the query failed")]
     Failed(#[source] DataFusionError),
     #[error("cannot write the answer")]

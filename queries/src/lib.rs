@@ -12,6 +12,7 @@ mod answer;
 pub mod engine;
 mod error;
 pub mod exports;
+pub mod fold;
 mod functions;
 mod near;
 pub mod output;

@@ -77,6 +77,16 @@ impl Source {
         Ok(table.into_view())
     }
 
+    /// A table on disk at the version that is read.
+    pub(crate) async fn delta(&self, table: &str) -> Result<Option<DeltaTable>, QueryError> {
+        let Self::Delta { root, versions, progress } = self else { return Ok(None) };
+        let version = if table == PROGRESS.name { *progress } else { versions.get(table).copied() };
+        match version {
+            Some(version) => load(root, table, Some(version)).await,
+            None => Ok(None),
+        }
+    }
+
     async fn provider(
         &self,
         context: &SessionContext,
@@ -91,16 +101,8 @@ impl Source {
                     Ok(Some(Arc::new(table.map_err(QueryError::Failed)?)))
                 }
             },
-            Self::Delta { root, versions, progress } => {
-                let version = if spec.name == PROGRESS.name {
-                    *progress
-                } else {
-                    versions.get(spec.name).copied()
-                };
-                let Some(version) = version else { return Ok(None) };
-                let Some(table) = load(root, spec.name, Some(version)).await? else {
-                    return Ok(None);
-                };
+            Self::Delta { .. } => {
+                let Some(table) = self.delta(spec.name).await? else { return Ok(None) };
                 delta_provider(context, &table).await.map(Some).map_err(QueryError::Failed)
             }
         }

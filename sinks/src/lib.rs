@@ -18,6 +18,7 @@
 mod audit;
 mod delta;
 mod error;
+mod folded;
 mod metrics;
 mod repair;
 mod root;
@@ -31,6 +32,7 @@ pub use delta::maintain::Maintained;
 pub use delta::progress::Progress;
 pub use delta::seen::SeenKey;
 pub use error::SinkError;
+pub use folded::Folded;
 pub use repair::{SetAside, repair};
 pub use settings::SinkSettings;
 pub use sink::Sink;

@@ -104,6 +104,15 @@ impl Root {
         Ok(default_logstore(Arc::new(store), Arc::clone(&self.store), &url, &config))
     }
 
+    pub fn store(&self) -> Arc<DynObjectStore> {
+        Arc::clone(&self.store)
+    }
+
+    /// A path below the root, as the store takes it.
+    pub fn path(&self, below: &str) -> Path {
+        below.split('/').fold(self.path.clone(), |path, name| path.join(name))
+    }
+
     /// Makes durable what a killed predecessor wrote to the table's log but may not have synced.
     pub async fn settle(&self, table: &'static str) -> Result<(), SinkError> {
         let Some(durable) = &self.durable else { return Ok(()) };

@@ -8,6 +8,7 @@ pub mod import;
 pub mod ingest;
 pub mod log;
 pub mod query;
+pub mod rebuild;
 pub mod report;
 pub mod serve;
 pub mod simulate;

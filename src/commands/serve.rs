@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::exports;
 use crate::server::Server;
 use crate::stop::Stop;
+use crate::upkeep;
 use crate::wiring;
 
 /// Receive webhooks and keep the tables up to date, all in one process
@@ -45,5 +46,6 @@ pub async fn run(_args: Args, app: &App) -> Result<(), Error> {
     app.console
         .note(format!("ringlake receives on http://{address} (data in {})", config.data.display()));
     server.spawn(exports::schedule(config.clone(), stop.soon.clone()));
+    server.spawn(upkeep::run(config.clone(), stop.soon.clone()));
     server.run().await
 }

@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::exports;
 use crate::server::Server;
 use crate::stop::Stop;
+use crate::upkeep;
 use crate::wiring;
 use ringlake_ingest::log::Membership;
 
@@ -37,5 +38,6 @@ pub async fn run(_args: Args, app: &App) -> Result<(), Error> {
         config.tables_root()
     ));
     server.spawn(exports::schedule(config.clone(), stop.soon.clone()));
+    server.spawn(upkeep::run(config.clone(), stop.soon.clone()));
     server.run().await
 }

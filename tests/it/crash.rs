@@ -30,6 +30,7 @@ const SERVER: &[&str] =
 const KAFKA: &[&str] = &["ingest:produce"];
 const TRIM: &[&str] = &["ingest:compact"];
 const EXPORT: &[&str] = &["queries:export"];
+const FOLD: &[&str] = &["sinks:fold"];
 const REPAIR: &[&str] = &["sinks:repair"];
 
 /// The points of these steps, in the order of the steps.
@@ -45,7 +46,7 @@ fn points(steps: &[&str]) -> Vec<String> {
 
 #[test]
 fn every_fail_point_is_died_at() {
-    let groups = [IMPORT, TIDYING, SERVER, KAFKA, TRIM, EXPORT, REPAIR].concat();
+    let groups = [IMPORT, TIDYING, SERVER, KAFKA, TRIM, EXPORT, FOLD, REPAIR].concat();
     let mut died_at = points(&groups);
     let mut all: Vec<String> = faults::points().collect();
     died_at.sort();
@@ -182,6 +183,34 @@ fn a_door_that_dies_around_its_kafka_has_everything_after_a_restart() {
     tables::positions(&place);
     tables::assert_same(&tables::contents(&place), &expected);
     place.ok(&["verify", "--kafka", &kafka::shared()]);
+}
+
+#[test]
+fn a_death_while_states_are_folded_changes_no_answer() {
+    let sent = sample();
+    let (first, rest) = sent.split_at(sent.len() / 2);
+    let place = Place::new();
+    place.file("first.ndjson", events::envelopes(first));
+    place.file("rest.ndjson", events::envelopes(rest));
+    let asked = |place: &Place| {
+        let views = ["calls_current", "call_costs", "deals_current", "agents", "deal_stages"];
+        views.map(|view| {
+            let mut rows = tables::rows(place, &format!("SELECT * FROM {view}"));
+            rows.sort_by_key(|row| serde_json::Value::from(row.clone()).to_string());
+            rows
+        })
+    };
+    for part in ["first.ndjson", "rest.ndjson"] {
+        place.ok(&["import", "--enveloped", part]);
+        let expected = asked(&place);
+        for point in points(FOLD) {
+            die_at(&place, &point, &["rebuild", "--missing"]);
+            assert_eq!(asked(&place), expected, "after {point}");
+        }
+        place.ok(&["rebuild", "--missing"]);
+        assert_eq!(asked(&place), expected);
+    }
+    place.ok(&["verify"]);
 }
 
 #[test]

@@ -48,6 +48,8 @@ pub const STEPS: &[(&str, &str)] = &[
     ("sinks:checkpoint", "a table's log has a checkpoint"),
     ("sinks:tidy", "expired entries of a table's log are deleted"),
     ("sinks:sweep", "old files of `progress` are deleted"),
+    ("sinks:fold-file", "a folded file is stored; no manifest names it"),
+    ("sinks:fold", "questions are answered from what was folded"),
     ("sinks:repair", "`verify --repair` sets a damaged commit aside"),
     ("queries:export", "an export has its name; the folder above is not synced"),
     ("ringlake:release", "the log is told what the tables hold"),

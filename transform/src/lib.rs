@@ -16,7 +16,9 @@ pub mod error;
 pub mod event;
 pub mod faults;
 pub mod flatten;
+pub mod folded;
 pub mod json;
+pub mod merge;
 #[cfg(test)]
 mod nothing_lost;
 pub mod offsets;

@@ -5,6 +5,7 @@ mod deals;
 mod delta;
 mod errors;
 mod exports;
+mod folds;
 mod formats;
 mod scale;
 mod systems;

@@ -1,9 +1,11 @@
 //! The views: newest states, and the dimensions that name an id. One `.sql` file an entry, but for the
-//! records' newest states, which differ in the table alone.
+//! newest rows of tables, which differ in the table and key alone.
 //!
-//! A view stands in the slice after those it uses. Joins compare with `IS NOT DISTINCT FROM`, since
-//! not every system tells an account; in brackets, since the parser takes all that follows for its
-//! right-hand side.
+//! A view stands in the slice after those it uses. Names that begin with `_` are steps on the way, that
+//! folding keeps the results of (see `fold`); they are not listed.
+//!
+//! Joins compare with `IS NOT DISTINCT FROM`, since not every system tells an account; in brackets, since
+//! the parser takes all that follows for its right-hand side.
 
 /// A named query over the tables.
 #[derive(Debug)]
@@ -14,25 +16,45 @@ pub struct View {
     pub sql: &'static str,
 }
 
+/// What the names of steps on the way begin with.
+pub(crate) const STEP: char = '_';
+
 /// The table of `[accounts."…"] currency`, made from the settings.
 pub const ACCOUNT_CURRENCIES: &str = "account_currencies";
 
-/// The newest row of each record of a table, whole: null is a value here. Deleted ones are out.
+/// The newest of the rows that have the same key, whole: null is a value here. `$tie` decides between
+/// rows of one event.
 macro_rules! newest {
-    ($table:literal) => {
+    ($told:literal, $key:literal, $tie:literal) => {
         concat!(
-            r#"SELECT * EXCEPT (state_number)
+            "SELECT * EXCEPT (place)
 FROM (
     SELECT *, row_number() OVER (
-        PARTITION BY system, account_id, id
-        ORDER BY event_time DESC, received_at DESC, topic DESC, "partition" DESC, "offset" DESC
-    ) AS state_number
-    FROM "#,
-            $table,
-            r"
-) AS states
-WHERE state_number = 1
-    AND is_deleted IS NOT TRUE
+        PARTITION BY system, account_id, ",
+            $key,
+            r#"
+        ORDER BY event_time DESC, received_at DESC, topic DESC, "partition" DESC, "offset" DESC"#,
+            $tie,
+            "
+    ) AS place
+    FROM ",
+            $told,
+            "
+) AS ranked
+WHERE place = 1"
+        )
+    };
+}
+
+/// The records that are not deleted, as they are now.
+macro_rules! current {
+    ($newest:literal) => {
+        concat!(
+            "SELECT *
+FROM ",
+            $newest,
+            "
+WHERE is_deleted IS NOT TRUE
     AND event_type NOT LIKE '%Delete'"
         )
     };
@@ -50,6 +72,21 @@ pub const VIEWS: &[View] = &[
         sql: include_str!("channel_calls_current.sql"),
     },
     View {
+        name: "_calls_stated",
+        row_is: "what the states of one call tell together",
+        sql: include_str!("calls_stated.sql"),
+    },
+    View {
+        name: "_call_cost_lines",
+        row_is: "what one call cost in one currency, as it was told",
+        sql: include_str!("call_cost_lines.sql"),
+    },
+    View {
+        name: "_calls_whole",
+        row_is: "all that is known of one call",
+        sql: include_str!("calls_whole.sql"),
+    },
+    View {
         name: "call_costs",
         row_is: "what one call cost in one currency",
         sql: include_str!("call_costs.sql"),
@@ -60,32 +97,89 @@ pub const VIEWS: &[View] = &[
         sql: include_str!("calls_current.sql"),
     },
     View {
+        name: "_contacts_newest",
+        row_is: "the newest state of one contact, deleted or not",
+        sql: newest!("contacts", "id", ""),
+    },
+    View {
         name: "contacts_current",
         row_is: "the newest state of one contact",
-        sql: newest!("contacts"),
+        sql: current!("_contacts_newest"),
     },
-    View { name: "leads_current", row_is: "the newest state of one lead", sql: newest!("leads") },
-    View { name: "deals_current", row_is: "the newest state of one deal", sql: newest!("deals") },
+    View {
+        name: "_leads_newest",
+        row_is: "the newest state of one lead, deleted or not",
+        sql: newest!("leads", "id", ""),
+    },
+    View {
+        name: "leads_current",
+        row_is: "the newest state of one lead",
+        sql: current!("_leads_newest"),
+    },
+    View {
+        name: "_deals_newest",
+        row_is: "the newest state of one deal, deleted or not",
+        sql: newest!("deals", "id", ""),
+    },
+    View {
+        name: "deals_current",
+        row_is: "the newest state of one deal",
+        sql: current!("_deals_newest"),
+    },
+    View {
+        name: "_sales_accounts_newest",
+        row_is: "the newest state of one sales account, deleted or not",
+        sql: newest!("sales_accounts", "id", ""),
+    },
     View {
         name: "sales_accounts_current",
         row_is: "the newest state of one sales account",
-        sql: newest!("sales_accounts"),
+        sql: current!("_sales_accounts_newest"),
+    },
+    View {
+        name: "_custom_module_records_newest",
+        row_is: "the newest state of one custom module record, deleted or not",
+        sql: newest!("custom_module_records", "module_name, id", ""),
     },
     View {
         name: "custom_module_records_current",
         row_is: "the newest state of one custom module record",
-        sql: include_str!("custom_module_records_current.sql"),
+        sql: current!("_custom_module_records_newest"),
+    },
+    View {
+        name: "_appointments_newest",
+        row_is: "the newest state of one appointment, deleted or not",
+        sql: newest!("appointments", "id", ""),
     },
     View {
         name: "appointments_current",
         row_is: "the newest state of one appointment",
-        sql: newest!("appointments"),
+        sql: current!("_appointments_newest"),
     },
-    View { name: "tasks_current", row_is: "the newest state of one task", sql: newest!("tasks") },
+    View {
+        name: "_tasks_newest",
+        row_is: "the newest state of one task, deleted or not",
+        sql: newest!("tasks", "id", ""),
+    },
+    View {
+        name: "tasks_current",
+        row_is: "the newest state of one task",
+        sql: current!("_tasks_newest"),
+    },
     View {
         name: "field_labels_current",
         row_is: "the newest label of one field, first and last seen",
         sql: include_str!("field_labels_current.sql"),
+    },
+    View {
+        name: "_agents_told",
+        row_is: "the name of one agent, each time it was told",
+        sql: include_str!("agents_told.sql"),
+    },
+    View {
+        name: "_agents_newest",
+        row_is: "the name of one agent, when it was told last",
+        sql: newest!("_agents_told", "agent_id", ", name"),
     },
     View {
         name: "agents",
@@ -93,14 +187,44 @@ pub const VIEWS: &[View] = &[
         sql: include_str!("agents.sql"),
     },
     View {
+        name: "_users_told",
+        row_is: "the name of one user of the CRM, each time it was told",
+        sql: include_str!("users_told.sql"),
+    },
+    View {
+        name: "_users_newest",
+        row_is: "the name of one user of the CRM, when it was told last",
+        sql: newest!("_users_told", "user_id", ", name"),
+    },
+    View {
         name: "users",
         row_is: "the newest name of one user of the CRM",
         sql: include_str!("users.sql"),
     },
     View {
+        name: "_deal_stages_told",
+        row_is: "one deal stage, each time it was told",
+        sql: include_str!("deal_stages_told.sql"),
+    },
+    View {
+        name: "_deal_stages_newest",
+        row_is: "one deal stage, when it was told last",
+        sql: newest!("_deal_stages_told", "id", ""),
+    },
+    View {
         name: "deal_stages",
         row_is: "one deal stage as last shown",
         sql: include_str!("deal_stages.sql"),
+    },
+    View {
+        name: "_deal_pipelines_told",
+        row_is: "one deal pipeline, each time it was told",
+        sql: include_str!("deal_pipelines_told.sql"),
+    },
+    View {
+        name: "_deal_pipelines_newest",
+        row_is: "one deal pipeline, when it was told last",
+        sql: newest!("_deal_pipelines_told", "id", ""),
     },
     View {
         name: "deal_pipelines",
@@ -118,3 +242,8 @@ pub const VIEWS: &[View] = &[
         sql: include_str!("deal_changes.sql"),
     },
 ];
+
+/// The view of this name.
+pub fn by_name(name: &str) -> Option<&'static View> {
+    VIEWS.iter().find(|view| view.name == name)
+}

@@ -1,0 +1,198 @@
+//! Calls: the states and legs that still matter are merged with those that came since, and the views
+//! are asked of that.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::TimestampMicrosecondType;
+use datafusion::error::Result;
+use datafusion::prelude::SessionContext;
+use ringlake_transform::merge::{Merging, ORDER, Phases, merge};
+
+use super::Fold;
+use super::fresh::{Fresh, Inputs};
+use super::scope::{Scope, same_key};
+
+/// The views that say what a call comes to. The first two are what [`merge`] does here.
+pub(super) const DEFINITION: &[&str] = &[
+    "_calls_stated",
+    "call_participants_current",
+    "channel_calls_current",
+    "_call_cost_lines",
+    "_calls_whole",
+];
+
+/// `_calls_stated`, without SQL.
+const STATES: Merging = Merging {
+    key: &["system", "account_id", "call_id", "extension"],
+    newest: &[
+        "root_call_id",
+        "parent_call_id",
+        "direction",
+        "number",
+        "number_id",
+        "customer_number",
+        "customer_name",
+        "customer_id",
+        "agent_id",
+        "agent_name",
+        "team_id",
+        "team_name",
+        "queue_id",
+        "queue_name",
+        "started_at",
+        "answered_at",
+        "ended_at",
+        "bill_duration_seconds",
+        "talk_seconds",
+        "notes",
+        "recording_url",
+        "is_deleted",
+        "status",
+        "cost",
+        "currency",
+        "created_at",
+    ],
+    phases: Some(Phases {
+        column: "phase",
+        decisive: ("status", "hangup"),
+        first_times: &[
+            ("dial_time", &["dial-in", "dial-out"]),
+            ("answer_time", &["answer"]),
+            ("hangup_time", &["hangup"]),
+        ],
+    }),
+};
+
+/// `call_participants_current`, but for the currency's case.
+const LEGS: Merging = Merging {
+    key: &["system", "account_id", "call_id", "leg_id"],
+    newest: &[
+        "participant_id",
+        "participant_type",
+        "connection_type",
+        "call_status",
+        "caller_id",
+        "caller_number",
+        "caller_name",
+        "duration_seconds",
+        "cost",
+        "currency",
+        "enqueued_at",
+        "created_at",
+        "updated_at",
+    ],
+    phases: None,
+};
+
+pub(super) async fn fresh(context: &SessionContext, fold: &Fold, inputs: &Inputs) -> Result<Fresh> {
+    let scope = Scope::beside(context);
+    for (name, table) in &inputs.tail {
+        scope.add(&format!("since_{name}"), Arc::clone(table))?;
+    }
+    for (name, table) in &inputs.parts {
+        scope.add(&format!("folded_{name}"), Arc::clone(table))?;
+    }
+    let keys = scope
+        .rows(
+            "SELECT DISTINCT system, account_id, call_id FROM (
+                SELECT system, account_id, call_id FROM since_calls
+                UNION ALL SELECT system, account_id, call_id FROM since_call_participants
+                UNION ALL SELECT system, account_id, interaction_id FROM since_channel_events
+            ) AS touched",
+        )
+        .await?;
+    scope.add_rows("keys", keys.clone())?;
+
+    let mut parts = BTreeMap::new();
+    let (stated, kept) = merged(&scope, fold, inputs, "states", "calls", &STATES).await?;
+    scope.add_rows("_calls_stated", stated)?;
+    parts.insert("states", kept);
+    let (legs, kept) = merged(&scope, fold, inputs, "legs", "call_participants", &LEGS).await?;
+    scope.add_rows("legs", legs)?;
+    parts.insert("legs", kept);
+    let current =
+        "SELECT * EXCEPT (first_event_time) REPLACE (upper(currency) AS currency) FROM legs";
+    scope.define("call_participants_current", current).await?;
+    channel_events(&scope, fold, inputs).await?;
+    for view in ["channel_calls_current", "_call_cost_lines", "_calls_whole"] {
+        scope.define_view(view).await?;
+    }
+    parts.insert("whole", scope.rows("SELECT * FROM _calls_whole").await?);
+    parts.insert("cost_lines", scope.rows("SELECT * FROM _call_cost_lines").await?);
+    Ok(Fresh { keys, parts })
+}
+
+/// The touched entities of one table, merged, and the states that they were made of.
+async fn merged(
+    scope: &Scope,
+    fold: &Fold,
+    inputs: &Inputs,
+    part: &'static str,
+    table: &str,
+    how: &Merging,
+) -> Result<(RecordBatch, RecordBatch)> {
+    let phase = how.phases.as_ref().map(|phases| phases.column);
+    let columns: Vec<String> = how
+        .key
+        .iter()
+        .chain(ORDER)
+        .chain(how.newest)
+        .chain(&phase)
+        .map(|column| format!("\"{column}\""))
+        .collect();
+    let columns = columns.join(", ");
+    let mut sql = format!("SELECT {columns} FROM since_{table}");
+    if inputs.parts.contains_key(part) {
+        let same = same_key(fold.key, "folded");
+        sql = format!(
+            "SELECT {columns} FROM (
+                SELECT folded.* FROM keys RIGHT SEMI JOIN folded_{part} AS folded ON {same}
+            ) AS kept UNION ALL {sql}"
+        );
+    }
+    let states = scope.rows(&sql).await?;
+    let merged = merge(&states, how)?;
+    Ok((merged.entities, filter_record_batch(&states, &merged.kept)?))
+}
+
+/// `channel_events` of the touched calls: read again from the table, where the calls' own times say
+/// when to look.
+async fn channel_events(scope: &Scope, fold: &Fold, inputs: &Inputs) -> Result<()> {
+    let mut times =
+        "SELECT event_time AS first, event_time AS last FROM since_channel_events".to_owned();
+    if inputs.parts.contains_key("whole") {
+        times = format!(
+            "{times} UNION ALL SELECT first_event_time, last_event_time FROM (
+                SELECT folded.* FROM keys RIGHT SEMI JOIN folded_whole AS folded ON {}
+            ) AS known WHERE talk_basis = 'connected-time'",
+            same_key(fold.key, "folded")
+        );
+    }
+    let bounds = format!("SELECT min(first) AS first, max(last) AS last FROM ({times}) AS times");
+    let bounds = scope.rows(&bounds).await?;
+    let bound = |name: &str| {
+        let times = bounds.column_by_name(name)?.as_primitive_opt::<TimestampMicrosecondType>()?;
+        times.iter().next().flatten()
+    };
+    let (Some(all), Some(first), Some(last)) =
+        (&inputs.channel_events, bound("first"), bound("last"))
+    else {
+        return scope.define("channel_events", "SELECT * FROM since_channel_events").await;
+    };
+    scope.add("all_channel_events", Arc::clone(all))?;
+    let time =
+        |micros: i64| format!("arrow_cast({micros}, 'Timestamp(Microsecond, Some(\"UTC\"))')");
+    let sql = format!(
+        "SELECT event.* FROM (
+            SELECT system, account_id, call_id AS interaction_id FROM keys
+        ) AS keys RIGHT SEMI JOIN all_channel_events AS event ON {}
+        WHERE event.event_time BETWEEN {} AND {}",
+        same_key(&["system", "account_id", "interaction_id"], "event"),
+        time(first),
+        time(last)
+    );
+    scope.define("channel_events", &sql).await
+}

@@ -1,0 +1,282 @@
+//! What lies on the disk: the manifests of a fold, its files, and what was committed since.
+//!
+//! What came since is read from the commits themselves: the files that they added with new rows.
+//! Compaction adds files without new rows, which are passed over. Where the commits are gone, or rows
+//! were taken out, or a commit is another than the one that was folded up to, a fold is of no use.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::datasource::TableProvider;
+use datafusion::datasource::file_format::FileFormat;
+use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::datasource::listing::{
+    ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
+};
+use datafusion::prelude::SessionContext;
+use deltalake_core::DeltaTableError;
+use deltalake_core::kernel::{Action, Add, LogicalFileView};
+use deltalake_core::logstore::{StorageConfig, logstore_for};
+use futures::{StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use ringlake_transform::folded::{FoldedTo, Manifest, manifest_number};
+use ringlake_transform::tables::EVENT_MONTH;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use url::Url;
+
+use super::Fold;
+use crate::error::QueryError;
+use crate::tables::Versions;
+
+/// How many manifests are looked at before a reader of an old state gives up and asks all states.
+const MANIFESTS: usize = 64;
+/// A file that does not tell its rows counts as a large one.
+const ROWS_UNTOLD: u64 = 100_000;
+/// Files read at the same time.
+const PARALLEL: usize = 16;
+
+/// The root of the tables, as folds see it.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    root: Url,
+    store: Arc<dyn ObjectStore>,
+}
+
+/// Files that hold rows of one table.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tail {
+    pub files: Vec<TailFile>,
+    pub commits: u64,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct TailFile {
+    /// Relative to the root of the tables.
+    pub path: String,
+    pub rows: u64,
+    /// When it was written, in milliseconds since 1970.
+    pub at: i64,
+}
+
+impl Tail {
+    pub fn rows(&self) -> u64 {
+        self.files.iter().map(|file| file.rows).sum()
+    }
+}
+
+impl TailFile {
+    /// A file that a commit adds.
+    fn added(table: &str, add: &Add) -> Self {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Stats {
+            num_records: u64,
+        }
+        let stats = add.stats.as_deref().and_then(|text| serde_json::from_str::<Stats>(text).ok());
+        let rows = stats.map_or(ROWS_UNTOLD, |stats| stats.num_records);
+        Self { path: format!("{table}/{}", add.path), rows, at: add.modification_time }
+    }
+
+    /// A file of a table as it is at a version.
+    pub fn live(table: &str, file: &LogicalFileView) -> Self {
+        let rows = file.num_records().and_then(|rows| u64::try_from(rows).ok());
+        Self {
+            path: format!("{table}/{}", file.path()),
+            rows: rows.unwrap_or(ROWS_UNTOLD),
+            at: file.modification_time(),
+        }
+    }
+}
+
+impl Place {
+    pub fn open(root: &Url) -> Result<Self, QueryError> {
+        let log = logstore_for(root, StorageConfig::default()).map_err(failed("the tables"))?;
+        Ok(Self { root: root.clone(), store: log.object_store(None) })
+    }
+
+    /// The newest manifest that is no newer than these versions.
+    pub async fn manifest(
+        &self,
+        fold: &Fold,
+        versions: &Versions,
+    ) -> Result<Option<Manifest>, QueryError> {
+        for number in self.numbers(fold).await?.into_iter().take(MANIFESTS) {
+            let path =
+                format!("{}/{}", fold.folder(), ringlake_transform::folded::manifest_name(number));
+            let Some(body) = self.read(&path).await? else { continue };
+            let Ok(manifest) = serde_json::from_slice::<Manifest>(&body) else { continue };
+            let reached = |(table, to): (&String, &FoldedTo)| {
+                versions.get(table).is_some_and(|version| *version >= to.version)
+            };
+            if manifest.sources.iter().all(reached) {
+                return Ok(Some(manifest));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The numbers of all manifests, newest first.
+    pub async fn numbers(&self, fold: &Fold) -> Result<Vec<u64>, QueryError> {
+        let folder = Path::from(fold.folder());
+        let mut numbers = Vec::new();
+        let mut files = self.store.list(Some(&folder));
+        while let Some(file) = files.next().await {
+            match file {
+                Ok(file) => numbers.extend(file.location.filename().and_then(manifest_number)),
+                Err(object_store::Error::NotFound { .. }) => break,
+                Err(error) => return Err(failed(fold.name)(error.into())),
+            }
+        }
+        numbers.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(numbers)
+    }
+
+    /// What was committed to a table after a version and up to another; none if the commits do not
+    /// tell.
+    pub async fn tail(
+        &self,
+        table: &str,
+        after: Option<&FoldedTo>,
+        to: u64,
+    ) -> Result<Option<Tail>, QueryError> {
+        if let Some(after) = after
+            && self.commit_hash(table, after.version).await?.as_ref() != Some(&after.id)
+        {
+            return Ok(None);
+        }
+        let first = after.map_or(0, |after| after.version + 1);
+        let commits: Vec<_> = futures::stream::iter(first..=to)
+            .map(|version| self.commit(table, version))
+            .buffered(PARALLEL)
+            .try_collect()
+            .await?;
+        let mut tail = Tail::default();
+        for body in commits {
+            let Some(actions) = body.as_deref().and_then(actions) else { return Ok(None) };
+            for action in actions {
+                match action {
+                    Action::Add(add) if add.data_change => {
+                        tail.files.push(TailFile::added(table, &add));
+                    }
+                    Action::Remove(remove) if remove.data_change => return Ok(None),
+                    _ => {}
+                }
+            }
+            tail.commits += 1;
+        }
+        Ok(Some(tail))
+    }
+
+    /// What tells this commit from any other of the same version; none if it is gone.
+    pub async fn commit_hash(
+        &self,
+        table: &str,
+        version: u64,
+    ) -> Result<Option<String>, QueryError> {
+        let body = self.commit(table, version).await?;
+        let hash =
+            |body: bytes::Bytes| Sha256::digest(&body).iter().map(|b| format!("{b:02x}")).collect();
+        Ok(body.map(hash))
+    }
+
+    async fn commit(&self, table: &str, version: u64) -> Result<Option<bytes::Bytes>, QueryError> {
+        self.read(&format!("{table}/_delta_log/{version:020}.json")).await
+    }
+
+    async fn read(&self, path: &str) -> Result<Option<bytes::Bytes>, QueryError> {
+        let read = async { self.store.get(&Path::from(path)).await?.bytes().await };
+        match read.await {
+            Ok(body) => Ok(Some(body)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failed(path)(error.into())),
+        }
+    }
+
+    /// These files as one table; its columns are those of the first file where no schema is given.
+    pub async fn files(
+        &self,
+        context: &SessionContext,
+        paths: impl Iterator<Item = &str>,
+        schema: Option<SchemaRef>,
+    ) -> Result<Arc<dyn TableProvider>, QueryError> {
+        let urls: Vec<ListingTableUrl> = paths
+            .map(|path| ListingTableUrl::parse(format!("{}{path}", self.root)))
+            .collect::<Result<_, _>>()
+            .map_err(QueryError::Failed)?;
+        if self.root.scheme() != "file" {
+            let log = logstore_for(&self.root, StorageConfig::default());
+            let log = log.map_err(failed("the tables"))?;
+            context.register_object_store(&self.root, log.root_object_store(None));
+        }
+        let format: Arc<dyn FileFormat> = Arc::new(ParquetFormat::default());
+        let options = ListingOptions::new(format).with_file_extension(".parquet");
+        let schema = match (schema, urls.first()) {
+            (Some(schema), _) => schema,
+            (None, Some(first)) => {
+                options.infer_schema(&context.state(), first).await.map_err(QueryError::Failed)?
+            }
+            (None, None) => Arc::new(Schema::empty()),
+        };
+        let config = ListingTableConfig::new_with_multi_paths(urls)
+            .with_listing_options(options)
+            .with_schema(schema);
+        Ok(Arc::new(ListingTable::try_new(config).map_err(QueryError::Failed)?))
+    }
+
+    /// Files of a table, with the table's columns: the month is in a file's path, and in its rows only
+    /// by their time.
+    pub async fn table_files(
+        &self,
+        context: &SessionContext,
+        paths: impl Iterator<Item = &str>,
+        schema: &SchemaRef,
+    ) -> Result<Arc<dyn TableProvider>, QueryError> {
+        let stored: Vec<_> =
+            schema.fields().iter().filter(|field| field.name() != EVENT_MONTH).cloned().collect();
+        let files = self.files(context, paths, Some(Arc::new(Schema::new(stored)))).await?;
+        let columns = schema.fields().iter().map(|field| {
+            use datafusion::functions::expr_fn::to_char;
+            use datafusion::prelude::{ident, lit};
+            if field.name() == EVENT_MONTH {
+                to_char(ident("event_time"), lit("%Y-%m")).alias(EVENT_MONTH)
+            } else {
+                ident(field.name())
+            }
+        });
+        let frame = context.read_table(files).and_then(|frame| frame.select(columns));
+        Ok(frame.map_err(QueryError::Failed)?.into_view())
+    }
+
+    /// The folded files of each part that has any.
+    pub async fn parts(
+        &self,
+        context: &SessionContext,
+        fold: &Fold,
+        manifest: &Manifest,
+        schema: Option<SchemaRef>,
+    ) -> Result<BTreeMap<&'static str, Arc<dyn TableProvider>>, QueryError> {
+        let mut parts = BTreeMap::new();
+        for part in fold.parts {
+            let Some(files) = manifest.parts.get(part.name).filter(|files| !files.is_empty())
+            else {
+                continue;
+            };
+            let paths = files.iter().map(|file| file.path.as_str());
+            parts.insert(part.name, self.files(context, paths, schema.clone()).await?);
+        }
+        Ok(parts)
+    }
+}
+
+/// The actions of a commit; none if it cannot be read.
+fn actions(body: &[u8]) -> Option<Vec<Action>> {
+    serde_json::Deserializer::from_slice(body).into_iter::<Action>().collect::<Result<_, _>>().ok()
+}
+
+fn failed(what: &str) -> impl FnOnce(DeltaTableError) -> QueryError {
+    let table = what.to_owned();
+    move |source| QueryError::Table { table, source: Box::new(source) }
+}

@@ -1,0 +1,79 @@
+//! A place where the views' names mean only some of the states: a session of its own, with tables and
+//! views put in by hand.
+//!
+//! It must never be given to a user: its tables are not what their names promise.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use datafusion::datasource::{MemTable, TableProvider};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::prelude::{SessionConfig, SessionContext};
+
+use crate::{functions, views};
+
+pub(super) struct Scope {
+    context: SessionContext,
+}
+
+impl Scope {
+    /// With the functions and limits of `context`, and none of its tables.
+    pub fn beside(context: &SessionContext) -> Self {
+        let options = context.copied_config().options().as_ref().clone();
+        let config = SessionConfig::from(options);
+        let context = SessionContext::new_with_config_rt(config, context.runtime_env());
+        functions::register(&context);
+        Self { context }
+    }
+
+    pub fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
+    pub fn add(&self, name: &str, table: Arc<dyn TableProvider>) -> Result<()> {
+        self.context.register_table(name, table).map(|_| ())
+    }
+
+    pub fn add_rows(&self, name: &str, rows: RecordBatch) -> Result<()> {
+        self.add(name, in_memory(rows)?)
+    }
+
+    /// Puts in what a statement answers with, asked anew each time.
+    pub async fn define(&self, name: &str, sql: &str) -> Result<()> {
+        let view = self.context.sql(sql).await?.into_view();
+        self.add(name, view)
+    }
+
+    /// Puts in a view by its own definition, over what its names mean here.
+    pub async fn define_view(&self, name: &'static str) -> Result<()> {
+        let unknown = || DataFusionError::Internal(format!("there is no view {name}"));
+        self.define(name, views::by_name(name).ok_or_else(unknown)?.sql).await
+    }
+
+    pub async fn view(&self, sql: &str) -> Result<Arc<dyn TableProvider>> {
+        Ok(self.context.sql(sql).await?.into_view())
+    }
+
+    /// All rows of an answer as one batch.
+    pub async fn rows(&self, sql: &str) -> Result<RecordBatch> {
+        let frame = self.context.sql(sql).await?;
+        let schema = Arc::new(frame.schema().as_arrow().clone());
+        let batches = frame.collect().await?;
+        let schema = batches.first().map_or(schema, RecordBatch::schema);
+        Ok(concat_batches(&schema, &batches)?)
+    }
+}
+
+pub(super) fn in_memory(rows: RecordBatch) -> Result<Arc<dyn TableProvider>> {
+    Ok(Arc::new(MemTable::try_new(rows.schema(), vec![vec![rows]])?))
+}
+
+/// The condition of a join of `keys` with `other` by these columns, null equal to null.
+pub(super) fn same_key(key: &[&str], other: &str) -> String {
+    let columns: Vec<String> = key
+        .iter()
+        .map(|column| format!("(keys.\"{column}\" IS NOT DISTINCT FROM {other}.\"{column}\")"))
+        .collect();
+    columns.join(" AND ")
+}

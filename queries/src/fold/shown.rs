@@ -1,0 +1,43 @@
+//! The views of a fold: folded rows of the entities that nothing touched, and the fresh rows of the
+//! others.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::datasource::TableProvider;
+use datafusion::error::Result;
+use datafusion::prelude::SessionContext;
+
+use super::Fold;
+use super::fresh::{Fresh, Inputs};
+use super::scope::{Scope, in_memory, same_key};
+
+pub(crate) async fn shown(
+    context: &SessionContext,
+    fold: &Fold,
+    inputs: &Inputs,
+    fresh: &Fresh,
+) -> Result<BTreeMap<&'static str, Arc<dyn TableProvider>>> {
+    let mut views = BTreeMap::new();
+    for part in fold.parts {
+        let (Some(view), Some(rows)) = (part.view, fresh.parts.get(part.name)) else { continue };
+        let provider = match inputs.parts.get(part.name) {
+            None => in_memory(rows.clone())?,
+            Some(folded) if fresh.keys.num_rows() == 0 => Arc::clone(folded),
+            Some(folded) => {
+                let scope = Scope::beside(context);
+                scope.add("folded", Arc::clone(folded))?;
+                scope.add_rows("fresh", rows.clone())?;
+                scope.add_rows("keys", fresh.keys.clone())?;
+                let sql = format!(
+                    "SELECT folded.* FROM keys RIGHT ANTI JOIN folded ON {}
+                    UNION ALL SELECT * FROM fresh",
+                    same_key(fold.key, "folded")
+                );
+                scope.view(&sql).await?
+            }
+        };
+        views.insert(view, provider);
+    }
+    Ok(views)
+}
