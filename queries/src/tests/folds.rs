@@ -19,14 +19,12 @@ use crate::fold::{FOLDS, Fold};
 type Line = (&'static str, String);
 
 /// The folds behind what is asked.
-const FOLDED: &[&str] = &["calls", "deals", "agents", "users", "deal_stages"];
+const FOLDED: &[&str] = &["calls", "deals", "agents"];
 const ASKED: &[&str] = &[
     "SELECT * FROM calls_current ORDER BY system, account_id, call_id, extension, talk_basis",
     "SELECT * FROM call_costs ORDER BY system, account_id, call_id, currency",
     "SELECT id, name, amount, deal_stage_id, event_month FROM deals_current ORDER BY id",
     "SELECT * FROM agents ORDER BY system, account_id, agent_id",
-    "SELECT * FROM users ORDER BY user_id",
-    "SELECT * FROM deal_stages ORDER BY id",
 ];
 
 fn number(most: u8) -> impl Strategy<Value = Option<u8>> {
@@ -227,7 +225,7 @@ async fn compare(turns: &[Vec<Line>]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
 
     #[test]
     fn folding_changes_no_answer(turns in turns()) {
