@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 
+mod commits;
 mod counts;
 mod writer;
 

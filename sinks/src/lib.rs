@@ -20,6 +20,7 @@ mod delta;
 mod error;
 mod folded;
 mod metrics;
+mod prepare;
 mod repair;
 mod root;
 mod settings;
@@ -33,9 +34,10 @@ pub use delta::progress::Progress;
 pub use delta::seen::SeenKey;
 pub use error::SinkError;
 pub use folded::Folded;
+pub use prepare::Prepared;
 pub use repair::{SetAside, repair};
 pub use settings::SinkSettings;
-pub use sink::Sink;
+pub use sink::{Committer, Sink};
 pub use tables::Written;
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The sink as others see it: batches in, positions and schemas out.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use arrow::datatypes::SchemaRef;
@@ -11,6 +12,7 @@ use crate::delta::maintain::Maintained;
 use crate::delta::progress::Progress;
 use crate::delta::seen::{self, SeenKey};
 use crate::error::SinkError;
+use crate::prepare::{self, Ahead, Prepared};
 use crate::root::Root;
 use crate::settings::SinkSettings;
 use crate::tables::{Shown, Tables, Written};
@@ -19,6 +21,40 @@ use crate::tables::{Shown, Tables, Written};
 pub struct Sink {
     tables: Arc<Mutex<Tables>>,
     shown: Arc<RwLock<Shown>>,
+    ahead: Ahead,
+    /// One preparation at a time, in the order of the calls, also of those that nobody waits for.
+    turn: Arc<Mutex<()>>,
+    settings: Arc<SinkSettings>,
+}
+
+/// Commits what a [`Sink`] has prepared, while that prepares the next batch.
+#[derive(Clone)]
+pub struct Committer {
+    tables: Arc<Mutex<Tables>>,
+    shown: Arc<RwLock<Shown>>,
+}
+
+impl Committer {
+    /// As [`Sink::positions`].
+    pub fn positions(&self) -> Positions {
+        self.shown.read().unwrap_or_else(PoisonError::into_inner).progress.positions.clone()
+    }
+
+    /// Commits a batch and shows it to readers. All of it is durable when this returns. If the
+    /// future is dropped the batch is still committed, and the next call waits for that.
+    ///
+    /// # Errors
+    /// After any error the tables are consistent and the same batch can be committed again, unless
+    /// [`SinkError::must_reload`] says that the log is to be read again from [`Sink::positions`].
+    pub async fn commit(&self, batch: &Arc<Prepared>) -> Result<Written, SinkError> {
+        let (tables, batch) = (Arc::clone(&self.tables), Arc::clone(batch));
+        uncut(async move {
+            let written = tables.lock().await.commit(&batch).await?;
+            batch.committed.store(true, Ordering::Release);
+            Ok(written)
+        })
+        .await
+    }
 }
 
 impl Sink {
@@ -30,9 +66,11 @@ impl Sink {
 
     pub(crate) async fn open_at(root: Root, settings: SinkSettings) -> Result<Self, SinkError> {
         root.probe().await?;
-        let shown = Arc::default();
+        let (shown, ahead) = (Arc::default(), Ahead::default());
+        let kept = Arc::new(settings.clone());
         let tables = Tables::open(root, settings, Arc::clone(&shown)).await?;
-        Ok(Self { tables: Arc::new(Mutex::new(tables)), shown })
+        let turn = Arc::default();
+        Ok(Self { tables: Arc::new(Mutex::new(tables)), shown, ahead, turn, settings: kept })
     }
 
     /// The last offset, per log partition, up to which every table is complete: resume behind it,
@@ -51,16 +89,44 @@ impl Sink {
         self.shown.read().unwrap_or_else(PoisonError::into_inner).schemas.clone()
     }
 
-    /// Writes a batch and shows it to readers. All of it is durable when this returns; parts that a
-    /// table holds already are skipped. If the future is dropped the batch is still written to its
-    /// end, and the next call waits for that.
+    /// What commits the batches that are prepared here.
+    pub fn committer(&self) -> Committer {
+        Committer { tables: Arc::clone(&self.tables), shown: Arc::clone(&self.shown) }
+    }
+
+    /// Encodes a batch and stores its files, less what a table holds already or will hold once what
+    /// was prepared before is committed. Batches are to be committed in the order in which they were
+    /// prepared.
     ///
     /// # Errors
-    /// After any error the tables are consistent and the same batch can be written again, unless
-    /// [`SinkError::must_reload`] says that the log is to be read again from [`Self::positions`].
+    /// After any error the same batch can be prepared again, unless [`SinkError::must_reload`] says
+    /// that the log is to be read again from [`Self::positions`].
+    pub async fn prepare(&mut self, batch: FlatBatch) -> Result<Prepared, SinkError> {
+        let (tables, ahead) = (Arc::clone(&self.tables), self.ahead.clone());
+        let settings = Arc::clone(&self.settings);
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        uncut(async move {
+            let _turn = turn;
+            prepare::prepare(&tables, ahead, &settings, batch).await
+        })
+        .await
+    }
+
+    /// Prepares a batch and commits it; parts that a table holds already are skipped. If the future is
+    /// dropped the batch is still written to its end, and the next call waits for that.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`] and [`Committer::commit`]; the same batch can be written again.
     pub async fn write(&mut self, batch: FlatBatch) -> Result<Written, SinkError> {
-        let tables = Arc::clone(&self.tables);
-        uncut(async move { tables.lock().await.write(batch).await }).await
+        let (ahead, settings) = (self.ahead.clone(), Arc::clone(&self.settings));
+        let committer = self.committer();
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        uncut(async move {
+            let _turn = turn;
+            let prepared = prepare::prepare(&committer.tables, ahead, &settings, batch).await?;
+            committer.commit(&Arc::new(prepared)).await
+        })
+        .await
     }
 
     /// Tidies the tables' logs; cheap when there is nothing to do. Call it between batches.
@@ -71,6 +137,7 @@ impl Sink {
 
     /// Takes in what other writers have committed: after a rebalance, or when an error asks for it.
     pub async fn refresh(&mut self) -> Result<(), SinkError> {
+        self.ahead.clear();
         let tables = Arc::clone(&self.tables);
         uncut(async move { tables.lock().await.refresh().await }).await
     }

@@ -1,4 +1,4 @@
-//! The way of one batch: rows → Parquet of all tables → one commit per table → `progress`.
+//! The second half of a batch's way: durable files → one commit per table → `progress`.
 //!
 //! | if the process dies | then |
 //! | --- | --- |
@@ -15,23 +15,18 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use arrow::datatypes::SchemaRef;
-use arrow::record_batch::RecordBatch;
-use deltalake_core::logstore::LogStoreRef;
-use futures::{StreamExt, TryStreamExt, stream};
 use ringlake_transform::faults::{self, Mutant, Side};
 use ringlake_transform::tables::{DEALS, PROGRESS};
-use ringlake_transform::{
-    FlatBatch, LogPartition, OffsetRange, TABLES, TableBatch, TableSpec, Tally,
-};
+use ringlake_transform::{LogPartition, OffsetRange, TABLES, TableBatch, TableSpec, Tally};
 
-use crate::delta::append::Append;
 use crate::delta::commit::{self, Move};
 use crate::delta::maintain::{self, Maintained};
 use crate::delta::progress::{self, Advance, Cache, Progress, Row};
+use crate::delta::schema;
 use crate::delta::table::Table;
-use crate::delta::{files, rows, schema};
 use crate::error::SinkError;
 use crate::metrics::Metrics;
+use crate::prepare::{Prepared, Ranges, Stored, Target, moves};
 use crate::root::Root;
 use crate::settings::SinkSettings;
 
@@ -68,23 +63,6 @@ pub(crate) struct Tables {
 /// How often old files of `progress` are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 
-/// One table's rows of a batch that are new to it.
-struct Fresh {
-    spec: &'static TableSpec,
-    log_store: LogStoreRef,
-    rows: RecordBatch,
-    moves: Vec<Move>,
-}
-
-/// The same as files, stored and waiting for their commit.
-struct Stored {
-    spec: &'static TableSpec,
-    append: Append,
-    rows: usize,
-    moves: Vec<Move>,
-}
-
-type Ranges = [(LogPartition, OffsetRange)];
 type Tallies = [(LogPartition, Tally)];
 
 impl Tables {
@@ -104,69 +82,40 @@ impl Tables {
         self.open.get(name)
     }
 
-    /// Writes one batch to its end.
-    pub async fn write(&mut self, batch: FlatBatch) -> Result<Written, SinkError> {
-        let started = Instant::now();
-        self.root.is_sound()?;
-        let ranges = rows::joined(&batch.ranges);
-        let mut fresh = Vec::new();
-        for part in batch.tables {
-            fresh.extend(self.fresh(part, &ranges).await?);
-        }
-        let mut written = Written::default();
-        let stored = self.store(fresh).await?;
-        if faults::is_mutant(Mutant::ProgressFirst) {
-            self.advance(&ranges, &batch.tallies).await?;
-        }
-        for part in stored {
-            if !(faults::is_mutant(Mutant::ForgottenTable) && part.spec.name == DEALS.name) {
-                self.commit(part, &mut written).await?;
-            }
-        }
-        self.advance(&ranges, &batch.tallies).await?;
-        self.open.values_mut().for_each(Table::release);
-        self.publish().await?;
-        written.versions = self.versions();
-        self.metrics.batch_seconds.observe(started.elapsed().as_secs_f64());
-        Ok(written)
-    }
-
-    /// What of this part the table does not hold yet; none if that is nothing.
-    async fn fresh(
+    /// Where this part's rows go, and what the table holds of these partitions.
+    pub async fn target(
         &mut self,
-        part: TableBatch,
+        part: &TableBatch,
         ranges: &Ranges,
-    ) -> Result<Option<Fresh>, SinkError> {
+    ) -> Result<Target, SinkError> {
         let spec = part.table;
-        if part.rows.num_rows() == 0 {
-            return Ok(None);
-        }
         let table = open_or_create(&mut self.open, &self.root, &self.settings, spec).await?;
         schema::missing(spec.name, table.schema(), &part.rows.schema())?;
         let held = table.held(ranges.iter().map(|(partition, _)| partition)).await?;
-        let rows = rows::after(&part.rows, &held).map_err(SinkError::rows(spec.name, "cut off"))?;
-        let moves = moves(ranges, &held);
-        if rows.num_rows() == 0 || moves.is_empty() {
-            return Ok(None);
+        Ok(Target { log_store: Arc::clone(table.log_store()), held })
+    }
+
+    /// Commits one batch and shows it.
+    pub async fn commit(&mut self, batch: &Prepared) -> Result<Written, SinkError> {
+        self.root.is_sound()?;
+        let mut written = Written::default();
+        if faults::is_mutant(Mutant::ProgressFirst) {
+            self.advance(&batch.ranges, &batch.tallies).await?;
         }
-        Ok(Some(Fresh { spec, log_store: Arc::clone(table.log_store()), rows, moves }))
+        for part in &batch.parts {
+            if !(faults::is_mutant(Mutant::ForgottenTable) && part.spec.name == DEALS.name) {
+                self.commit_part(part, &mut written).await?;
+            }
+        }
+        self.advance(&batch.ranges, &batch.tallies).await?;
+        self.open.values_mut().for_each(Table::release);
+        self.publish().await?;
+        written.versions = self.versions();
+        self.metrics.batch_seconds.observe(batch.started.elapsed().as_secs_f64());
+        Ok(written)
     }
 
-    /// Encodes and stores the files of all tables, several at a time; returns them in commit order.
-    async fn store(&self, fresh: Vec<Fresh>) -> Result<Vec<Stored>, SinkError> {
-        faults::pass("sinks:parquet", Side::Before);
-        let level = self.settings.compression_level;
-        let mut stored: Vec<Stored> = stream::iter(fresh)
-            .map(|part| store(part, level))
-            .buffer_unordered(self.settings.parallelism.max(1))
-            .try_collect()
-            .await?;
-        faults::pass("sinks:parquet", Side::After);
-        stored.sort_by_key(|part| TABLES.iter().position(|spec| spec.name == part.spec.name));
-        Ok(stored)
-    }
-
-    async fn commit(&mut self, part: Stored, written: &mut Written) -> Result<(), SinkError> {
+    async fn commit_part(&mut self, part: &Stored, written: &mut Written) -> Result<(), SinkError> {
         let name = part.spec.name;
         let table = open_or_create(&mut self.open, &self.root, &self.settings, part.spec).await?;
         let attempts = self.settings.commit_attempts;
@@ -289,19 +238,6 @@ impl Tables {
     }
 }
 
-/// The steps that ranges take from where the table is; none for what it holds already.
-fn moves(ranges: &Ranges, held: &rows::Held) -> Vec<Move> {
-    ranges
-        .iter()
-        .filter_map(|(partition, range)| {
-            let from = held.get(partition).copied().flatten();
-            let new = range.after(from)?;
-            let ahead = i64::from(faults::is_mutant(Mutant::PositionOffByOne));
-            Some(Move { partition: partition.clone(), from, to: new.last + ahead })
-        })
-        .collect()
-}
-
 /// What became of the partition's events in this batch. Unknown if `progress` has shown a part of it
 /// already, which only a race with another writer can bring about: which part the repeats are in is not
 /// known here.
@@ -326,21 +262,4 @@ async fn open_or_create<'a>(
             Ok(place.insert(Table::open_or_create(root, spec, settings.history).await?))
         }
     }
-}
-
-/// Rows to durable files.
-async fn store(part: Fresh, level: i32) -> Result<Stored, SinkError> {
-    let Fresh { spec, log_store, rows, moves } = part;
-    faults::pass_of("sinks:write", spec.name, Side::Before);
-    let (schema, count) = (rows.schema(), rows.num_rows());
-    let encoded = tokio::task::spawn_blocking(move || files::encode(spec, &rows, level))
-        .await
-        .map_err(|source| SinkError::Task { source })??;
-    let files = stream::iter(encoded)
-        .map(|file| files::store(spec.name, &log_store, file))
-        .buffered(8)
-        .try_collect()
-        .await?;
-    faults::pass_of("sinks:write", spec.name, Side::After);
-    Ok(Stored { spec, append: Append { files, schema }, rows: count, moves })
 }

@@ -1,7 +1,8 @@
 //! The writing half of the loop: one task that owns the sink, and takes its orders in turn.
 //!
-//! A write that fails for a passing reason is tried again, with the same batch, until it is done. If
-//! the tables have moved on without us, everything ordered before the next [`Writer::begin`] is
+//! While one batch is committed, which is mostly waiting for the disk, the next is encoded. A step that
+//! fails for a passing reason is tried again, with the same batch, until it is done. If the tables have
+//! moved on without us, everything ordered before the next [`Writer::begin`] is
 //! dropped: it is still in the log. It must never report a position that the sink did not.
 
 use std::sync::Arc;
@@ -15,11 +16,10 @@ use ringlake_transform::{FlatBatch, Flattener, Micros, Positions};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use super::commits::{Commits, Patience, causes};
 use super::counts::Counts;
 use crate::error::Error;
 
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// How often the tables' own logs are tidied, at most.
 const TIDY: Duration = Duration::from_secs(60);
 
@@ -48,7 +48,9 @@ impl Writer {
         let (orders, waiting) = mpsc::channel(1);
         let (tell, positions) = watch::channel(sink.positions());
         let behind = Arc::new(AtomicBool::new(false));
-        let work = Work { sink, counts, tell, behind: behind.clone(), tidied: None };
+        let committer = sink.committer();
+        let commits = Commits { committer, counts, tell, behind: behind.clone() };
+        let work = Work { sink, commits, tidied: None, committing: None };
         let task = tokio::spawn(work.run(waiting));
         Self { orders: Some(orders), positions, behind, task }
     }
@@ -125,67 +127,74 @@ impl Writer {
 
 struct Work {
     sink: Sink,
-    counts: Counts,
-    tell: watch::Sender<Positions>,
-    behind: Arc<AtomicBool>,
+    commits: Commits,
     /// None at first: a process that never lives for long must tidy all the same.
     tidied: Option<Instant>,
+    /// The commit of the batch before.
+    committing: Option<JoinHandle<Result<(), Error>>>,
 }
 
 impl Work {
     async fn run(mut self, mut orders: mpsc::Receiver<Order>) -> Result<(), Error> {
         while let Some(order) = orders.recv().await {
             match order {
-                Order::Write(_) if self.behind.load(Ordering::Acquire) => {}
+                Order::Write(_) if self.commits.behind.load(Ordering::Acquire) => {}
                 Order::Write(batch) => self.write(batch).await?,
                 Order::Begin(answer) => {
+                    self.settle().await?;
                     let _ = answer.send(self.begin().await?);
                 }
                 Order::Drain(answer) => {
+                    self.settle().await?;
                     let _ = answer.send(());
                 }
             }
             self.tidy().await;
         }
+        self.settle().await
+    }
+
+    /// Encodes a batch, and leaves it to its commit once the one before is through.
+    async fn write(&mut self, batch: FlatBatch) -> Result<(), Error> {
+        let mut patience = Patience::new(&self.commits.counts);
+        let prepared = loop {
+            match self.sink.prepare(batch.clone()).await {
+                Ok(prepared) => break prepared,
+                Err(error) if error.must_reload() => {
+                    self.commits.fall_behind(&error);
+                    return Ok(());
+                }
+                Err(error) => patience.wait_out(error).await?,
+            }
+        };
+        self.settle().await?;
+        if !self.commits.behind.load(Ordering::Acquire) {
+            let work = self.commits.clone().commit(prepared, batch.counts);
+            self.committing = Some(tokio::spawn(work));
+        }
         Ok(())
     }
 
-    async fn write(&mut self, batch: FlatBatch) -> Result<(), Error> {
-        let mut pauses = Pauses::default();
-        loop {
-            match self.sink.write(batch.clone()).await {
-                Ok(written) => {
-                    self.counts.set_trouble(None);
-                    self.counts.commit(batch.counts, written.rows);
-                    tracing::debug!(
-                        events = batch.counts.received,
-                        rows = written.rows,
-                        "committed"
-                    );
-                    let _ = self.tell.send(self.sink.positions());
-                    return Ok(());
-                }
-                Err(error) if error.must_reload() => {
-                    tracing::info!(%error, "the tables have moved on; reading again from there");
-                    self.behind.store(true, Ordering::Release);
-                    return Ok(());
-                }
-                Err(error) => self.wait_out(error, &mut pauses).await?,
-            }
+    /// Waits for the commit that is under way.
+    async fn settle(&mut self) -> Result<(), Error> {
+        match self.committing.take() {
+            Some(committing) => committing.await?,
+            None => Ok(()),
         }
     }
 
     async fn begin(&mut self) -> Result<Start, Error> {
-        let mut pauses = Pauses::default();
+        let counts = self.commits.counts.clone();
+        let mut patience = Patience::new(&counts);
         loop {
             match self.look().await {
                 Ok(start) => {
-                    self.counts.set_trouble(None);
-                    self.behind.store(false, Ordering::Release);
-                    let _ = self.tell.send(start.positions.clone());
+                    counts.set_trouble(None);
+                    self.commits.behind.store(false, Ordering::Release);
+                    let _ = self.commits.tell.send(start.positions.clone());
                     return Ok(start);
                 }
-                Err(error) => self.wait_out(error, &mut pauses).await?,
+                Err(error) => patience.wait_out(error).await?,
             }
         }
     }
@@ -194,20 +203,6 @@ impl Work {
         self.sink.refresh().await?;
         let flattener = knowing(&self.sink).await?;
         Ok(Start { positions: self.sink.positions(), flattener })
-    }
-
-    /// Sleeps if the reason may pass, else gives the error back.
-    async fn wait_out(&mut self, error: SinkError, pauses: &mut Pauses) -> Result<(), Error> {
-        if !is_passing(&error) {
-            return Err(error.into());
-        }
-        let pause = pauses.next();
-        let hint = error.hint();
-        let cause = causes(&error);
-        tracing::warn!(%cause, hint, retry_in_ms = pause.as_millis() as u64, "cannot write now");
-        self.counts.set_trouble(Some(format!("the tables cannot be written: {error}")));
-        tokio::time::sleep(pause).await;
-        Ok(())
     }
 
     /// Tidying is nobody's hurry: what fails is tried again at the next turn.
@@ -240,40 +235,6 @@ pub async fn knowing(sink: &Sink) -> Result<Flattener, SinkError> {
     })
     .await?;
     Ok(flattener)
-}
-
-/// Whether the same write may succeed later with nothing changed but time, space or the network.
-fn is_passing(error: &SinkError) -> bool {
-    matches!(
-        error,
-        SinkError::Table { .. }
-            | SinkError::File { .. }
-            | SinkError::Parquet { .. }
-            | SinkError::Unknown { .. }
-    )
-}
-
-/// Each pause is twice the one before.
-#[derive(Default)]
-struct Pauses(Option<Duration>);
-
-impl Pauses {
-    fn next(&mut self) -> Duration {
-        let pause = self.0.map_or(FIRST_PAUSE, |last| (last * 2).min(LONGEST_PAUSE));
-        self.0 = Some(pause);
-        pause
-    }
-}
-
-/// The error and what caused it, in one line.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 pub fn now() -> Micros {

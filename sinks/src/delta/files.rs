@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::take;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
 use bytes::Bytes;
@@ -130,8 +130,10 @@ impl<'a> Encoder<'a> {
             .map(|(place, _)| place)
             .collect();
         let schema = schema.project(&places).map_err(SinkError::rows(spec.name, "laid out"))?;
-        let properties =
-            properties(spec, &schema, level).map_err(SinkError::parquet(spec.name, "set up"))?;
+        let empty = places.iter().map(|place| rows.column(*place));
+        let empty = empty.map(|column| column.null_count() == column.len()).collect::<Vec<_>>();
+        let properties = properties(spec, &schema, &empty, level)
+            .map_err(SinkError::parquet(spec.name, "set up"))?;
         let schema = Arc::new(schema);
         Ok(Self { spec, rows, places, schema, properties, stats: stats::columns(spec) })
     }
@@ -171,10 +173,15 @@ impl<'a> Encoder<'a> {
     }
 }
 
-/// How the columns of a table are encoded.
+/// Columns of which a file has a few values, each many times: encoded they are a few bytes.
+const FEW_VALUES: &[&str] =
+    &["system", "event_type", "event_time_basis", "topic", "partition", "phase", "version"];
+
+/// How the columns of a table are encoded; `empty` are those without a value.
 fn properties(
     spec: &TableSpec,
     schema: &Schema,
+    empty: &[bool],
     level: i32,
 ) -> Result<WriterProperties, parquet::errors::ParquetError> {
     let mut properties = WriterProperties::builder()
@@ -195,8 +202,12 @@ fn properties(
         let path = ColumnPath::from(column.name);
         properties = properties.set_column_statistics_enabled(path, EnabledStatistics::Page);
     }
-    for field in schema.fields() {
-        let path = ColumnPath::from(field.name().as_str());
+    for (field, empty) in schema.fields().iter().zip(empty) {
+        let path = leaf(field);
+        if *empty || FEW_VALUES.contains(&field.name().as_str()) {
+            // Each compressed column takes a megabyte of working memory: not for next to nothing.
+            properties = properties.set_column_compression(path.clone(), Compression::UNCOMPRESSED);
+        }
         if whole.contains(&field.name().as_str()) {
             // Long values, each its own: a dictionary or bounds of them cost and help nobody.
             properties = properties
@@ -211,6 +222,15 @@ fn properties(
         }
     }
     Ok(properties.build())
+}
+
+/// Where a file has the values of a column.
+fn leaf(field: &Field) -> ColumnPath {
+    let name = field.name().clone();
+    match field.data_type() {
+        DataType::List(element) => vec![name, "list".to_owned(), element.name().clone()].into(),
+        _ => name.into(),
+    }
 }
 
 #[cfg(test)]
