@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use ringlake_queries::chart::{self, Drawn, Picture, Plot};
 use ringlake_queries::{Answer, Format, output};
 
 use crate::console::Console;
@@ -41,7 +42,7 @@ pub async fn write(answer: Answer, args: &OutputArgs, console: Console) -> Resul
     if args.output.is_none() && format.is_binary() && console.stdout_is_terminal() {
         return Err(Error::usage(format!("{} is not for a terminal; give -o FILE", format.name())));
     }
-    let hint = answer.hint.clone();
+    let (hint, footnote) = (answer.hint.clone(), answer.footnote.clone());
     let written = match &args.output {
         Some(path) => to_file(answer, format, path).await?,
         None => {
@@ -57,7 +58,47 @@ pub async fn write(answer: Answer, args: &OutputArgs, console: Console) -> Resul
     if let (0, Some(hint)) = (written.rows, hint) {
         console.note(format!("hint: {hint}"));
     }
+    if let Some(text) = footnote.and_then(|footnote| footnote.text()) {
+        console.note(format!("note: {text}"));
+    }
     Ok(())
+}
+
+/// Draws the answer on the terminal, or for whoever reads stdout.
+pub async fn draw(answer: Answer, plot: &Plot, console: Console) -> Result<(), Error> {
+    let hint = answer.hint.clone();
+    let mut out = console.data();
+    let drawn = chart::draw(answer, plot, console.width(), &mut out).await?;
+    tell(drawn, hint, console);
+    Ok(())
+}
+
+/// Draws the answer into a file, whole or not at all; its ending says what kind of picture it is.
+pub async fn draw_to_file(
+    answer: Answer,
+    plot: &Plot,
+    path: &Path,
+    console: Console,
+) -> Result<(), Error> {
+    let kind = Picture::of(path).map_err(|error| Error::Question(Box::new(error)))?;
+    let hint = answer.hint.clone();
+    let (bytes, drawn) = chart::picture(answer, plot, kind).await?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let mut part = tempfile::NamedTempFile::new_in(folder).map_err(Error::file("write", path))?;
+    part.write_all(&bytes).map_err(Error::file("write", path))?;
+    part.persist(path).map_err(|error| Error::file("write", path)(error.error))?;
+    tell(drawn, hint, console);
+    Ok(())
+}
+
+fn tell(drawn: Drawn, hint: Option<String>, console: Console) {
+    if drawn.left_out > 0 {
+        console.note(format!("{} more charts; group by less to see them", drawn.left_out));
+    }
+    if drawn.values == 0 {
+        console.note(format!("hint: {}", hint.as_deref().unwrap_or("there is nothing to draw")));
+    }
 }
 
 /// Writes beside the file and renames, so that nobody sees half an answer.

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::app::App;
 use crate::commands::{
-    check, dead_letters, demo, export, import, ingest, log, query, rebuild, report, serve,
+    check, dead_letters, demo, explain, export, import, ingest, log, query, rebuild, report, serve,
     simulate, tokens, verify, write,
 };
 use crate::config::{self, Flags};
@@ -22,6 +22,7 @@ Examples:
   ringlake demo                       see the whole thing work, in a fresh folder
   ringlake serve                      receive webhooks; prints the URLs to paste
   ringlake report call-cost --by agent
+  ringlake explain call-cost --row 1  the calls behind a line
   ringlake query 'SELECT * FROM calls_current LIMIT 10'
 Settings: ringlake.toml, then RINGLAKE_… variables, then flags; `ringlake check` checks them.")]
 pub struct Cli {
@@ -55,6 +56,7 @@ enum Command {
     Tokens(tokens::Args),
     Query(query::Args),
     Report(report::Args),
+    Explain(explain::Args),
     Export(export::Args),
     Import(import::Args),
     Log(log::Args),
@@ -110,6 +112,7 @@ async fn dispatch(command: Command, app: &App) -> Result<(), Error> {
         Command::Tokens(args) => tokens::run(args, app).await,
         Command::Query(args) => query::run(args, app).await,
         Command::Report(args) => report::run(args, app).await,
+        Command::Explain(args) => explain::run(args, app).await,
         Command::Export(args) => export::run(args, app).await,
         Command::Import(args) => import::run(args, app).await,
         Command::Log(args) => log::run(args, app).await,

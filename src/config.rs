@@ -43,6 +43,8 @@ pub struct Config {
     pub time_zone: chrono_tz::Tz,
     pub memory_limit: ByteSize,
     pub query_timeout: Span,
+    pub tariffs: PathBuf,
+    pub reports: PathBuf,
     pub log: Log,
     pub flush: Flush,
     pub limits: Limits,
@@ -96,7 +98,10 @@ pub struct Limits {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Account {
+    #[serde(default, deserialize_with = "currency")]
     pub currency: Option<String>,
+    #[serde(default, deserialize_with = "country")]
+    pub country: Option<String>,
 }
 
 /// Settings that flags may replace; the last layer.
@@ -231,11 +236,37 @@ impl Config {
         }
     }
 
+    /// The configured country of each account that has one, upper case.
+    pub fn countries(&self) -> BTreeMap<String, String> {
+        self.accounts.iter().filter_map(|(id, a)| Some((id.clone(), a.country.clone()?))).collect()
+    }
+
     /// The configured currency of each account that has one, upper case.
     pub fn currencies(&self) -> BTreeMap<String, String> {
         let currency =
             |account: &Account| account.currency.as_ref().map(|c| c.to_ascii_uppercase());
         self.accounts.iter().filter_map(|(id, a)| Some((id.clone(), currency(a)?))).collect()
+    }
+}
+
+/// An ISO 4217 code, in any case.
+fn currency<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let code = ringlake_queries::currencies::code(&text);
+    code.map(|code| Some(code.to_owned())).map_err(|error| {
+        serde::de::Error::custom(format!("{error}; {}", error.hint().unwrap_or_default()))
+    })
+}
+
+/// An ISO 3166 code of a country that has a calling code, in any case.
+fn country<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let code = text.trim().to_ascii_uppercase();
+    match ringlake_queries::calling_code(&code) {
+        Some(_) => Ok(Some(code)),
+        None => Err(serde::de::Error::custom(format!(
+            "unknown country {text:?}; write two letters, as in \"DE\""
+        ))),
     }
 }
 

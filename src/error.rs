@@ -19,6 +19,8 @@ pub enum Error {
     Usage { message: String, hint: Option<String> },
     #[error("{}", count(.0.len(), "mistake in the settings", "mistakes in the settings"))]
     Settings(Vec<Mistake>),
+    #[error("{}", count(.0.len(), "mistake in the tariffs", "mistakes in the tariffs"))]
+    Tariffs(Vec<Mistake>),
     #[error("{message}")]
     Failed { message: String, hint: Option<String> },
     #[error("cannot {what} {}", path.display())]
@@ -75,7 +77,11 @@ impl Error {
     /// 2 for wrong usage or settings, else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage { .. } | Self::Settings(_) | Self::UnknownName(_) | Self::Question(_) => 2,
+            Self::Usage { .. }
+            | Self::Settings(_)
+            | Self::Tariffs(_)
+            | Self::UnknownName(_)
+            | Self::Question(_) => 2,
             _ => 1,
         }
     }
@@ -99,6 +105,7 @@ impl Error {
             Self::Settings(_) => {
                 Some("every setting and its default is in config/default.toml".into())
             }
+            Self::Tariffs(_) => Some("docs/tariffs.md has an example".into()),
             Self::Unreachable { .. } => Some("is `ringlake serve` running there?".into()),
             Self::Log(error) => Some(error.hint()),
             Self::Sink(error) => Some(error.hint().to_owned()),
@@ -114,7 +121,7 @@ impl Error {
     /// The message, its causes and the hint, as shown to people.
     pub fn report(&self) -> String {
         let mut text = format!("error: {self}\n");
-        if let Self::Settings(mistakes) = self {
+        if let Self::Settings(mistakes) | Self::Tariffs(mistakes) = self {
             for mistake in mistakes {
                 let _ = writeln!(text, "  {}: {}", mistake.at, mistake.message);
             }

@@ -1,7 +1,7 @@
 //! From settings to the parts of the crates. The only place that knows both.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use prometheus::Registry;
@@ -9,12 +9,14 @@ use ringlake_ingest::log::kafka::{KafkaReader, KafkaSettings, Membership};
 use ringlake_ingest::log::{EmbeddedLog, EmbeddedSettings, KafkaLog};
 use ringlake_ingest::tokens::TOKENS_FILE;
 use ringlake_ingest::{DataLock, DoorSettings, Log, LogReader, Tokens};
+use ringlake_queries::saved::Saved;
+use ringlake_queries::tariffs::Tariffs;
 use ringlake_queries::{Engine, EngineSettings};
 use ringlake_sinks::{Sink, SinkSettings};
 use ringlake_transform::SYSTEMS;
 use url::Url;
 
-use crate::config::{Config, LogKind, SECRET_VARIABLE, TOKEN_VARIABLE};
+use crate::config::{Config, LogKind, Mistake, SECRET_VARIABLE, TOKEN_VARIABLE};
 use crate::error::Error;
 
 /// Both sides of the log of a process that receives and writes.
@@ -99,9 +101,56 @@ pub async fn engine(config: &Config) -> Result<Engine, Error> {
         memory_limit: bytes(config.memory_limit.0),
         timeout: config.query_timeout.0,
         account_currencies: config.currencies(),
+        account_countries: config.countries(),
+        tariffs: Arc::new(tariffs(config)?),
         ..EngineSettings::new(tables_url(&config.tables_root())?)
     };
     Ok(Engine::open(settings).await?)
+}
+
+/// Where the tariffs are, if there are any.
+pub fn tariffs_file(config: &Config) -> Option<PathBuf> {
+    const FILE: &str = "tariffs.toml";
+    match &config.tariffs {
+        named if named.as_os_str().is_empty() => {
+            Some(FILE.into()).filter(|path: &PathBuf| path.exists())
+        }
+        named => Some(named.clone()),
+    }
+}
+
+/// The tariffs; each mistake in them is one of the settings.
+pub fn tariffs(config: &Config) -> Result<Tariffs, Error> {
+    let Some(path) = tariffs_file(config) else { return Ok(Tariffs::default()) };
+    let text = std::fs::read_to_string(&path).map_err(Error::file("read", &path))?;
+    Tariffs::read(&text).map_err(|mistakes| {
+        let at = |line: usize| format!("{}:{line}", path.display());
+        let mistakes = mistakes.into_iter();
+        Error::Tariffs(
+            mistakes.map(|wrong| Mistake { at: at(wrong.line), message: wrong.message }).collect(),
+        )
+    })
+}
+
+/// The user's own reports, by name; a folder that is not there has none.
+pub fn saved_reports(config: &Config) -> Result<Vec<Saved>, Error> {
+    let folder = &config.reports;
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::file("read", folder)(error)),
+    };
+    let mut saved = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(Error::file("read", folder))?.path();
+        let name = path.file_stem().and_then(|name| name.to_str()).map(str::to_owned);
+        if let (Some(name), Some("sql")) = (name, path.extension().and_then(|end| end.to_str())) {
+            let text = std::fs::read_to_string(&path).map_err(Error::file("read", &path))?;
+            saved.push(Saved::read(&name, text));
+        }
+    }
+    saved.sort_by(|one, other| one.name().cmp(other.name()));
+    Ok(saved)
 }
 
 /// A folder, which need not exist, or a URL as it is.

@@ -1,12 +1,14 @@
 //! An answer: a schema and a stream of batches, not yet computed.
 
 use std::fmt;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use futures::stream::{BoxStream, TryStreamExt};
 
 use crate::error::QueryError;
+use crate::report::Footnote;
 
 /// What a query came to. Batches are computed as they are taken, so an answer of any size can be
 /// written with little memory; dropping it stops the query.
@@ -15,6 +17,8 @@ pub struct Answer {
     pub batches: BoxStream<'static, Result<RecordBatch, QueryError>>,
     /// What to do next, where the answer is bound to be empty.
     pub hint: Option<String>,
+    /// What to say below it once it was written.
+    pub footnote: Option<Arc<Footnote>>,
 }
 
 impl Answer {

@@ -34,7 +34,8 @@ use crate::fold::reading::Views;
 use crate::functions;
 use crate::sql::{self, read_statement};
 use crate::tables::{Source, Versions};
-use crate::views::{self, ACCOUNT_CURRENCIES, VIEWS, View};
+use crate::tariffs::Tariffs;
+use crate::views::{self, ACCOUNT_COUNTRIES, ACCOUNT_CURRENCIES, VIEWS, View};
 
 const NO_EVENTS: &str =
     "no events yet: start `ringlake serve` and send it some, or see `ringlake demo`";
@@ -52,6 +53,10 @@ pub struct EngineSettings {
     pub timeout: Duration,
     /// The currency of amounts that come without one, by account (`USD`).
     pub account_currencies: BTreeMap<String, String>,
+    /// The country whose numbers an account writes without their calling code (`DE`), by account.
+    pub account_countries: BTreeMap<String, String>,
+    /// What calls cost whose vendor tells no cost.
+    pub tariffs: Arc<Tariffs>,
 }
 
 impl EngineSettings {
@@ -62,6 +67,8 @@ impl EngineSettings {
             spill_limit: 16 << 30,
             timeout: Duration::from_secs(300),
             account_currencies: BTreeMap::new(),
+            account_countries: BTreeMap::new(),
+            tariffs: Arc::default(),
         }
     }
 }
@@ -177,7 +184,7 @@ impl Engine {
                 Err(_) => Some((Err(QueryError::Timeout(timeout)), None)),
             }
         });
-        Ok(Answer { schema, batches: batches.boxed(), hint: self.hint() })
+        Ok(Answer { schema, batches: batches.boxed(), hint: self.hint(), footnote: None })
     }
 
     async fn plan(&self, text: &str) -> Result<LogicalPlan, QueryError> {
@@ -217,7 +224,7 @@ impl Engine {
         let tables = TABLES.iter().map(|table| table.name);
         let views =
             VIEWS.iter().map(|view| view.name).filter(|name| !name.starts_with(views::STEP));
-        tables.chain([PROGRESS.name, ACCOUNT_CURRENCIES]).chain(views).collect()
+        tables.chain([PROGRESS.name, ACCOUNT_CURRENCIES, ACCOUNT_COUNTRIES]).chain(views).collect()
     }
 
     /// Makes the named tables and views known to the context, and what these views are made of.
@@ -321,20 +328,23 @@ fn session(
         .with_disk_manager_builder(disk)
         .build_arc()?;
     let context = SessionContext::new_with_config_rt(config, runtime);
-    functions::register(&context);
-    context.register_table(ACCOUNT_CURRENCIES, Arc::new(account_currencies(settings)?))?;
+    functions::register(&context, &settings.tariffs);
+    let currencies = by_account("currency", &settings.account_currencies)?;
+    context.register_table(ACCOUNT_CURRENCIES, Arc::new(currencies))?;
+    let countries = by_account("country", &settings.account_countries)?;
+    context.register_table(ACCOUNT_COUNTRIES, Arc::new(countries))?;
     Ok(context)
 }
 
-fn account_currencies(
-    settings: &EngineSettings,
+/// What the settings say of each account, as a table; codes are upper case.
+fn by_account(
+    name: &str,
+    told: &BTreeMap<String, String>,
 ) -> Result<MemTable, datafusion::error::DataFusionError> {
     let text = |name| Field::new(name, DataType::Utf8, false);
-    let schema = Arc::new(Schema::new(vec![text("account_id"), text("currency")]));
-    let accounts = StringArray::from_iter_values(settings.account_currencies.keys());
-    let currencies: StringArray =
-        settings.account_currencies.values().map(|code| Some(code.to_uppercase())).collect();
-    let rows =
-        RecordBatch::try_new(schema.clone(), vec![Arc::new(accounts), Arc::new(currencies)])?;
+    let schema = Arc::new(Schema::new(vec![text("account_id"), text(name)]));
+    let accounts = StringArray::from_iter_values(told.keys());
+    let codes: StringArray = told.values().map(|code| Some(code.to_uppercase())).collect();
+    let rows = RecordBatch::try_new(schema.clone(), vec![Arc::new(accounts), Arc::new(codes)])?;
     MemTable::try_new(schema, vec![vec![rows]])
 }

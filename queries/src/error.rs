@@ -57,6 +57,30 @@ pub enum QueryError {
     BadTime { text: String },
     #[error("the period ends before it begins: {since} is after {until}")]
     PeriodBackwards { since: String, until: String },
+    #[error("the rates cannot be read, line {line}: {problem}")]
+    RatesFile { line: usize, problem: String },
+    #[error("rates are of no use without --currency")]
+    RatesWithoutCurrency,
+    #[error("there is no rate for {day} from {from} to {to}")]
+    NoRate { day: String, from: String, to: String },
+    #[error(
+        "a call of account {account:?} has a cost without a currency, which cannot be converted"
+    )]
+    NoCurrency { account: String },
+    #[error("{0:?} names no group: write NAME=VALUE")]
+    NoGroup(String),
+    #[error("the report has no row {row}{}", rows.map(|rows| format!(": it has {rows}")).unwrap_or_default())]
+    NoSuchRow { row: usize, rows: Option<usize> },
+    #[error("without --by the report is a list, which has no groups")]
+    ListHasNoGroups,
+    #[error("a histogram is not explained")]
+    NotExplained,
+    #[error("the saved report {name} cannot be used: {problem}")]
+    SavedReport { name: String, problem: String },
+    #[error("report {report} needs --param {param}={kind}")]
+    MissingParameter { report: String, param: String, kind: &'static str },
+    #[error("{value:?} is no {kind}, which {param} of the saved report is")]
+    BadParameter { param: String, kind: &'static str, value: String },
     #[error("the query took longer than {} s", .0.as_secs())]
     Timeout(Duration),
     #[error("the query needs more than its {} MiB of memory", limit >> 20)]
@@ -101,6 +125,16 @@ impl QueryError {
             Self::PeriodBackwards { .. } => {
                 Some("--since is the first moment counted, --until the first one not".to_owned())
             }
+            Self::RatesWithoutCurrency => Some("name the currency to convert to".to_owned()),
+            Self::NoRate { day, from, to } => {
+                Some(format!("add the line {day},{from},{to},RATE to the file of --rates"))
+            }
+            Self::NoCurrency { account } => Some(format!(
+                "say [accounts.\"{account}\"] currency in the settings, as in currency = \"USD\""
+            )),
+            Self::NoSuchRow { .. } => Some("rows are counted from 1, as they are printed".to_owned()),
+            Self::ListHasNoGroups => Some("use --row, or give --by to the report".to_owned()),
+            Self::NotExplained => Some("ask without --histogram".to_owned()),
             Self::Timeout(_) => {
                 Some("narrow the question with --since and --until, or raise the limit".to_owned())
             }

@@ -9,6 +9,8 @@
 //! through a float.
 
 mod answer;
+pub mod chart;
+pub mod currencies;
 pub mod engine;
 mod error;
 pub mod exports;
@@ -17,8 +19,10 @@ mod functions;
 mod near;
 pub mod output;
 pub mod report;
+pub mod saved;
 mod sql;
 mod tables;
+pub mod tariffs;
 mod views;
 
 #[cfg(test)]
@@ -27,5 +31,6 @@ mod tests;
 pub use answer::Answer;
 pub use engine::{Engine, EngineSettings};
 pub use error::{Place, QueryError};
+pub use functions::calling_code;
 pub use output::Format;
 pub use views::{VIEWS, View};

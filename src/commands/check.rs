@@ -4,8 +4,9 @@ use std::io::Write;
 
 use crate::app::App;
 use crate::error::Error;
+use crate::wiring;
 
-/// Check the settings and say what holds; every mistake is named with its line
+/// Check the settings, tariffs and own reports, and say what holds; every mistake is named with its line
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -25,6 +26,11 @@ pub async fn run(_args: Args, app: &App) -> Result<(), Error> {
         crate::config::LogKind::Embedded => "embedded".to_owned(),
         crate::config::LogKind::Kafka => format!("kafka at {}", config.log.kafka.brokers),
     };
+    let tariffs = wiring::tariffs(config)?;
+    let saved = wiring::saved_reports(config)?;
+    if let Some(wrong) = saved.iter().find_map(|report| report.wrong()) {
+        return Err(Error::Question(Box::new(wrong)));
+    }
     let mut out = app.console.data();
     let mut lines = || -> std::io::Result<()> {
         writeln!(out, "settings file  {file}")?;
@@ -34,6 +40,8 @@ pub async fn run(_args: Args, app: &App) -> Result<(), Error> {
         writeln!(out, "log            {log}")?;
         writeln!(out, "time zone      {}", config.time_zone)?;
         writeln!(out, "accounts       {}", config.accounts.len())?;
+        writeln!(out, "tariffs        {}", tariffs.all().len())?;
+        writeln!(out, "own reports    {}", saved.len())?;
         writeln!(out, "exports        {}", config.exports.len())?;
         writeln!(out, "ok")?;
         out.flush()

@@ -59,6 +59,13 @@ fn country_of(number: &str) -> Option<&'static str> {
     })
 }
 
+/// The calling code of a country (`DE` is 49); those of a shared plan have its first digit.
+pub fn calling_code(country: &str) -> Option<&'static str> {
+    let (_, codes) = CODES.iter().find(|(known, _)| *known == country)?;
+    let code = codes.split(' ').next()?;
+    ["1", "7"].into_iter().find(|shared| code.starts_with(shared)).or(Some(code))
+}
+
 /// Calling codes by country, with the area codes that tell the members of a shared plan apart; the
 /// longest match wins. ITU-T E.164 assigned country codes and the North American Numbering Plan.
 #[rustfmt::skip]

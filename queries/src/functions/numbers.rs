@@ -96,6 +96,11 @@ impl ScalarUDFImpl for SameValue {
     }
 }
 
+/// The number that a text is, in billionths; none where it is no number or has more digits.
+pub fn exact_amount(text: &str) -> Option<i128> {
+    Number::read(text)?.with_scale(i64::from(SCALE))
+}
+
 fn texts(args: &ScalarFunctionArgs) -> Result<Vec<ArrayRef>> {
     let columns = ColumnarValue::values_to_arrays(&args.args)?;
     Ok(columns.iter().map(|column| cast(column, &DataType::Utf8)).collect::<Result<_, _>>()?)

@@ -3,7 +3,7 @@
 //! Every text format prints a value the same way ([`cell`]); csv and json carry plain digits, the
 //! table groups them. Money goes from the decimal to its digits and never through a float.
 
-mod cell;
+pub(crate) mod cell;
 mod columnar;
 mod csv;
 mod json;

@@ -1,11 +1,12 @@
 //! `bill-duration`: what was billed against what was talked.
 
-use super::{Column, Kind, Report, calls};
+use super::{Column, Kind, List, Report, calls};
 
 pub const BILL_DURATION: Report = Report {
     name: "bill-duration",
     title: "what was billed against what was talked",
-    sql: include_str!("bill_duration.sql"),
+    rows: include_str!("bill_duration/rows.sql"),
+    sums: include_str!("bill_duration/sums.sql"),
     dimensions: calls::DIMENSIONS,
     default_by: &["agent"],
     always_by: &[],
@@ -44,6 +45,25 @@ pub const BILL_DURATION: Report = Report {
         Column { name: "billed_max", kind: Kind::Seconds, meaning: "the longest billed duration" },
         Column { name: "unbilled_calls", kind: Kind::Count, meaning: "calls − billed_calls" },
     ],
+    main_measure: "billed_seconds",
     list: None,
+    histogram: Some(&List {
+        sql: include_str!("bill_duration/histogram.sql"),
+        order: "",
+        columns: &[
+            Column {
+                name: "over_seconds",
+                kind: Kind::Count,
+                meaning: "the bin's calls were billed more seconds than this",
+            },
+            Column {
+                name: "to_seconds",
+                kind: Kind::Count,
+                meaning: "and no more than this; nothing where the bin is open",
+            },
+            Column { name: "calls", kind: Kind::Count, meaning: "billed calls in the bin" },
+        ],
+    }),
     filters: calls::FILTERS,
+    behind: calls::BEHIND,
 };

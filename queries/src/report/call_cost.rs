@@ -2,17 +2,21 @@
 
 use super::{Column, Kind, Report, calls};
 
+/// The currency as the last group, in all reports that sum costs.
+pub const CURRENCY: Column = Column {
+    name: "currency",
+    kind: Kind::Text,
+    meaning: "the currency of the amounts; calls without any cost have none",
+};
+
 pub const CALL_COST: Report = Report {
     name: "call-cost",
     title: "what the calls cost, per currency",
-    sql: include_str!("call_cost.sql"),
+    rows: include_str!("call_cost/rows.sql"),
+    sums: include_str!("call_cost/sums.sql"),
     dimensions: calls::DIMENSIONS,
     default_by: &["agent"],
-    always_by: &[Column {
-        name: "currency",
-        kind: Kind::Text,
-        meaning: "the currency of the amounts; calls without any cost have none",
-    }],
+    always_by: &[CURRENCY],
     measures: &[
         Column {
             name: "calls",
@@ -41,6 +45,9 @@ pub const CALL_COST: Report = Report {
             meaning: "cost / (billed_seconds / 60), nothing where no second was billed",
         },
     ],
+    main_measure: "cost",
     list: None,
+    histogram: None,
     filters: calls::FILTERS,
+    behind: calls::BEHIND,
 };

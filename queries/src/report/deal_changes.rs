@@ -2,22 +2,16 @@
 //!
 //! The templates call a row of the view `deal_changes` `change`.
 
-use super::{Column, Dimension, Filters, Kind, List, Report};
-
-const fn of(name: &'static str, meaning: &'static str, value: &'static str) -> Dimension {
-    Dimension { name, meaning, value, label: None, join: None, only: None }
-}
-
-const fn named(dimension: Dimension, label: &'static str) -> Dimension {
-    Dimension { label: Some(label), ..dimension }
-}
+use super::dimension::{day, month, named, of, week};
+use super::{Behind, Column, Dimension, Filters, Kind, List, Report};
 
 const STAGE_CHANGES: &str = "change.field = 'deal_stage_id'";
 
 pub const DEAL_CHANGES: Report = Report {
     name: "deal-changes",
     title: "what happened to the deals",
-    sql: include_str!("deal_changes.sql"),
+    rows: include_str!("deal_changes/rows.sql"),
+    sums: include_str!("deal_changes/sums.sql"),
     dimensions: &[
         of("account", "the vendor's account id", "change.account_id"),
         of("field", "the field that changed", "change.field"),
@@ -35,21 +29,9 @@ pub const DEAL_CHANGES: Report = Report {
             only: Some(STAGE_CHANGES),
             ..named(of("to_stage", "the stage it went to", "change.to_stage"), "change.to_stage_name")
         },
-        of(
-            "day",
-            "the day of the change",
-            "CAST(arrow_cast(change.changed_at, 'Timestamp(Microsecond, Some(\"{zone}\"))') AS DATE)",
-        ),
-        of(
-            "week",
-            "the Monday of the week of the change",
-            "CAST(date_trunc('week', CAST(arrow_cast(change.changed_at, 'Timestamp(Microsecond, Some(\"{zone}\"))') AS DATE)) AS DATE)",
-        ),
-        of(
-            "month",
-            "the first day of the month of the change",
-            "CAST(date_trunc('month', CAST(arrow_cast(change.changed_at, 'Timestamp(Microsecond, Some(\"{zone}\"))') AS DATE)) AS DATE)",
-        ),
+        of("day", "the day of the change", day!("change.changed_at")),
+        of("week", "the Monday of the week of the change", week!("change.changed_at")),
+        of("month", "the first day of the month of the change", month!("change.changed_at")),
     ],
     default_by: &[],
     always_by: &[],
@@ -79,8 +61,10 @@ pub const DEAL_CHANGES: Report = Report {
             meaning: "moves from a won or lost stage to an open one",
         },
     ],
+    main_measure: "changes",
     list: Some(&List {
-        sql: include_str!("deal_change_list.sql"),
+        sql: include_str!("deal_changes/show.sql"),
+        order: r#"changed_at, deal_id, field, topic, "partition", "offset""#,
         columns: &[
             Column { name: "changed_at", kind: Kind::Time, meaning: "when" },
             Column { name: "deal_id", kind: Kind::Text, meaning: "the deal" },
@@ -109,15 +93,22 @@ pub const DEAL_CHANGES: Report = Report {
             Column { name: "changed_by_name", kind: Kind::Text, meaning: "their name" },
         ],
     }),
+    histogram: None,
     filters: Filters {
-        time: "change.changed_at",
+        time: Some("change.changed_at"),
         system: "change.system",
         account: "change.account_id",
         agent: None,
         deal: Some("CAST(change.deal_id AS VARCHAR)"),
+        cost_source: None,
         usual: Some(
             "change.field NOT IN ('updated_at', 'updater_id', 'stage_updated_time', 'last_assigned_at')
     AND change.field NOT LIKE '%\\_count'",
         ),
+    },
+    behind: Behind {
+        what: "changes",
+        show: include_str!("deal_changes/explained.sql"),
+        events: include_str!("deals/positions.sql"),
     },
 };

@@ -82,5 +82,5 @@ pub fn mark(answer: Answer, columns: Vec<(String, Kind)>) -> Answer {
         RecordBatch::try_new(marked.clone(), batch?.columns().to_vec())
             .map_err(|error| QueryError::Failed(error.into()))
     });
-    Answer { schema, batches: batches.boxed(), hint: answer.hint }
+    Answer { schema, batches: batches.boxed(), ..answer }
 }

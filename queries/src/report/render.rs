@@ -1,50 +1,87 @@
-//! From a request and a template to plain SQL.
+//! From a request to plain SQL: what it asks is checked here, before any table is opened.
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
 use ringlake_transform::SYSTEMS;
 
 use super::period::{self, Period};
+use super::template::{Pieces, instant, quote};
 use super::{Column, Dimension, Kind, Report, ReportRequest, by_name};
+use crate::currencies;
 use crate::error::QueryError;
 
 /// A report ready to run.
 #[derive(Clone, Debug)]
 pub struct Rendered {
+    /// The answer.
     pub sql: String,
+    /// What is behind its lines, one row each.
+    pub rows: String,
+    /// What is shown of `items`, which are some of these rows, and their events.
+    pub(super) show: String,
+    pub(super) events: String,
     pub period: Period,
     pub zone: Tz,
     /// What each column of the answer is.
     pub columns: Vec<(String, Kind)>,
+    /// The columns that make a line's group, and what the rows call them; none where the answer is a
+    /// list.
+    pub(super) groups: Option<Vec<(&'static str, String)>>,
+    /// The order of a list.
+    pub(super) order: &'static str,
+    /// The currency that costs are converted to.
+    pub(super) currency: Option<&'static str>,
+    /// Whether a chart of it is a line rather than bars.
+    pub is_over_time: bool,
 }
 
-/// Checks a request and fills the report's template with it.
+/// Checks a request and fills the report's templates with it.
 pub fn render(request: &ReportRequest) -> Result<Rendered, QueryError> {
     let report = by_name(&request.report)?;
     let zone = period::zone(request.tz.as_deref().unwrap_or("UTC"))?;
     let period = Period::read(request.since.as_deref(), request.until.as_deref(), zone)?;
-    let (template, dimensions) = match (&request.by, report.list) {
-        (None, Some(list)) => (list.sql, Vec::new()),
-        (by, _) => (report.sql, dimensions(report, by.as_deref())?),
+    let by = request.by.as_deref();
+    let list = if by.is_none() { report.list } else { None };
+    let dimensions = match (list, request.histogram) {
+        (Some(_), _) => Vec::new(),
+        // One distribution of all, unless groups are asked for.
+        (None, true) => dimensions(report, Some(by.unwrap_or_default()))?,
+        (None, false) => dimensions(report, by)?,
     };
-    let columns = match (&request.by, report.list) {
-        (None, Some(list)) => kinds(list.columns),
-        _ => grouped_columns(report, &dimensions),
-    };
+    let currency = conversion(report, request)?;
     let mut conditions = conditions(report, request, period)?;
     conditions.extend(dimensions.iter().filter_map(|d| d.only).map(str::to_owned));
-    let filters =
-        if conditions.is_empty() { "true".to_owned() } else { conditions.join("\n    AND ") };
-    let sql = template
-        .replace("{values}", &values(&dimensions))
-        .replace("{joins}", &joins(&dimensions))
-        .replace("{filters}", &filters)
-        .replace("{groups}", &groups(&dimensions))
-        .replace("{shown}", &shown(&dimensions))
-        .replace("{keys}", &keys(&dimensions, ""))
-        .replace("{order}", &keys(&dimensions, " NULLS LAST"))
-        .replace("{zone}", zone.name());
-    Ok(Rendered { sql, period, zone, columns })
+    let rates = currency.map(|to| (to, request.rates.as_deref()));
+    let pieces = Pieces::new(&dimensions, &conditions, period, rates);
+    let fill = |template: &str| pieces.fill(template, zone);
+    let rows = fill(report.rows);
+    let (sql, columns) = if request.histogram {
+        let Some(histogram) = report.histogram else {
+            return Err(other(report, "--histogram"));
+        };
+        let columns = [dimension_columns(&dimensions), kinds(histogram.columns)].concat();
+        (format!("WITH picked AS (\n{}\n),\n{}", rows.trim_end(), fill(histogram.sql)), columns)
+    } else if let Some(list) = list {
+        (over("items", &rows, &fill(list.sql)), kinds(list.columns))
+    } else {
+        (over("picked", &rows, &fill(report.sums)), grouped_columns(report, &dimensions))
+    };
+    Ok(Rendered {
+        sql,
+        show: fill(report.behind.show),
+        events: fill(report.behind.events),
+        rows,
+        period,
+        zone,
+        columns,
+        groups: list.is_none().then(|| group_names(report, &dimensions)),
+        order: list.map_or("", |list| list.order),
+        currency,
+        is_over_time: dimensions.first().is_some_and(|dimension| dimension.is_time()),
+    })
+}
+
+fn over(name: &str, rows: &str, sql: &str) -> String {
+    format!("WITH {name} AS (\n{}\n)\n{sql}", rows.trim_end())
 }
 
 fn dimensions(
@@ -55,6 +92,10 @@ fn dimensions(
     let mut dimensions: Vec<&'static Dimension> = Vec::new();
     for name in by.unwrap_or(&default) {
         let wanted = name.trim();
+        // `--by ''` is one line over all.
+        if wanted.is_empty() {
+            continue;
+        }
         let dimension = report.dimensions.iter().find(|dimension| dimension.name == wanted);
         let dimension = dimension.ok_or_else(|| QueryError::Unknown {
             what: "dimension",
@@ -70,6 +111,23 @@ fn dimensions(
     Ok(dimensions)
 }
 
+fn other(report: &Report, option: &'static str) -> QueryError {
+    QueryError::OptionOfOtherReport { report: report.name, option }
+}
+
+/// The currency to convert to.
+fn conversion(
+    report: &Report,
+    request: &ReportRequest,
+) -> Result<Option<&'static str>, QueryError> {
+    match (&request.currency, &request.rates) {
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(QueryError::RatesWithoutCurrency),
+        (Some(_), _) if !report.sums_costs() => Err(other(report, "--currency")),
+        (Some(currency), _) => currencies::code(currency).map(Some),
+    }
+}
+
 fn conditions(
     report: &Report,
     request: &ReportRequest,
@@ -77,11 +135,11 @@ fn conditions(
 ) -> Result<Vec<String>, QueryError> {
     let filters = &report.filters;
     let mut conditions = Vec::new();
-    if let Some(since) = period.since {
-        conditions.push(format!("{} >= {}", filters.time, instant(since)));
+    if let (Some(since), Some(time)) = (period.since, filters.time) {
+        conditions.push(format!("{time} >= {}", instant(since)));
     }
-    if let Some(until) = period.until {
-        conditions.push(format!("{} < {}", filters.time, instant(until)));
+    if let (Some(until), Some(time)) = (period.until, filters.time) {
+        conditions.push(format!("{time} < {}", instant(until)));
     }
     if let Some(system) = &request.system {
         known_system(system)?;
@@ -90,21 +148,22 @@ fn conditions(
     if let Some(account) = &request.account {
         conditions.push(format!("{} = {}", filters.account, quote(account)));
     }
-    let own = [("--agent", filters.agent, &request.agent), ("--deal", filters.deal, &request.deal)];
+    let source = request.cost_source.map(|source| source.name().to_owned());
+    let own = [
+        ("--agent", filters.agent, &request.agent),
+        ("--deal", filters.deal, &request.deal),
+        ("--cost-source", filters.cost_source, &source),
+    ];
     for (option, column, value) in own {
         match (column, value) {
             (_, None) => {}
             (Some(column), Some(value)) => conditions.push(format!("{column} = {}", quote(value))),
-            (None, Some(_)) => {
-                return Err(QueryError::OptionOfOtherReport { report: report.name, option });
-            }
+            (None, Some(_)) => return Err(other(report, option)),
         }
     }
     match (filters.usual, request.all) {
         (Some(usual), false) => conditions.push(usual.to_owned()),
-        (None, true) => {
-            return Err(QueryError::OptionOfOtherReport { report: report.name, option: "--all" });
-        }
+        (None, true) => return Err(other(report, "--all")),
         _ => {}
     }
     Ok(conditions)
@@ -122,61 +181,7 @@ fn known_system(name: &str) -> Result<(), QueryError> {
     })
 }
 
-fn instant(moment: DateTime<Utc>) -> String {
-    format!("TIMESTAMP '{}'", moment.to_rfc3339_opts(SecondsFormat::AutoSi, true))
-}
-
-fn quote(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
-/// `call.agent_id AS agent, agents.name AS agent_name, `
-fn values(dimensions: &[&Dimension]) -> String {
-    let mut text = String::new();
-    for Dimension { name, value, label, .. } in dimensions {
-        text.push_str(&format!("{value} AS \"{name}\", "));
-        if let Some(label) = label {
-            text.push_str(&format!("{label} AS \"{name}_name\", "));
-        }
-    }
-    text
-}
-
-/// `agent, max(agent_name) AS agent_name, `: a value has one name, so any of a group will do.
-fn groups(dimensions: &[&Dimension]) -> String {
-    let mut text = String::new();
-    for Dimension { name, label, .. } in dimensions {
-        text.push_str(&format!("\"{name}\", "));
-        if label.is_some() {
-            text.push_str(&format!("max(\"{name}_name\") AS \"{name}_name\", "));
-        }
-    }
-    text
-}
-
-/// `agent, agent_name, `
-fn shown(dimensions: &[&Dimension]) -> String {
-    let mut text = String::new();
-    for Dimension { name, label, .. } in dimensions {
-        text.push_str(&format!("\"{name}\", "));
-        if label.is_some() {
-            text.push_str(&format!("\"{name}_name\", "));
-        }
-    }
-    text
-}
-
-fn keys(dimensions: &[&Dimension], after_each: &str) -> String {
-    dimensions.iter().map(|dimension| format!("\"{}\"{after_each}, ", dimension.name)).collect()
-}
-
-fn joins(dimensions: &[&Dimension]) -> String {
-    let mut joins: Vec<&str> = dimensions.iter().filter_map(|dimension| dimension.join).collect();
-    joins.dedup();
-    joins.join("\n")
-}
-
-fn grouped_columns(report: &Report, dimensions: &[&Dimension]) -> Vec<(String, Kind)> {
+fn dimension_columns(dimensions: &[&Dimension]) -> Vec<(String, Kind)> {
     let mut columns = Vec::new();
     for dimension in dimensions {
         columns.push((dimension.name.to_owned(), Kind::Text));
@@ -184,9 +189,19 @@ fn grouped_columns(report: &Report, dimensions: &[&Dimension]) -> Vec<(String, K
             columns.push((format!("{}_name", dimension.name), Kind::Text));
         }
     }
+    columns
+}
+
+fn grouped_columns(report: &Report, dimensions: &[&Dimension]) -> Vec<(String, Kind)> {
+    let mut columns = dimension_columns(dimensions);
     columns.extend(kinds(report.always_by));
     columns.extend(kinds(report.measures));
     columns
+}
+
+fn group_names(report: &Report, dimensions: &[&Dimension]) -> Vec<(&'static str, String)> {
+    let dimensions = dimensions.iter().map(|d| (d.name, format!("by_{}", d.name)));
+    dimensions.chain(report.always_by.iter().map(|c| (c.name, c.name.to_owned()))).collect()
 }
 
 fn kinds(columns: &[Column]) -> Vec<(String, Kind)> {

@@ -1,6 +1,12 @@
 //! What somebody asks of a report, as they wrote it.
 
+use std::str::FromStr;
+use std::sync::Arc;
+
 use serde::Deserialize;
+
+use super::Rates;
+use crate::error::QueryError;
 
 /// Options of `ringlake report`; [`super::render`] checks them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -20,8 +26,53 @@ pub struct ReportRequest {
     pub agent: Option<String>,
     /// Changes of one deal only.
     pub deal: Option<String>,
+    /// Calls with a cost of this source only.
+    pub cost_source: Option<CostSource>,
+    /// The currency that all costs are told in.
+    pub currency: Option<String>,
+    /// What it takes for that.
+    #[serde(skip)]
+    pub rates: Option<Arc<Rates>>,
     /// Bookkeeping changes as well.
     pub all: bool,
+    /// How the rows lie, instead of their sums.
+    pub histogram: bool,
+}
+
+/// Who told what a call cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CostSource {
+    Vendor,
+    Tariff,
+}
+
+impl CostSource {
+    pub const NAMES: [&'static str; 2] = ["vendor", "tariff"];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Vendor => "vendor",
+            Self::Tariff => "tariff",
+        }
+    }
+}
+
+impl FromStr for CostSource {
+    type Err = QueryError;
+
+    fn from_str(name: &str) -> Result<Self, QueryError> {
+        match name {
+            "vendor" => Ok(Self::Vendor),
+            "tariff" => Ok(Self::Tariff),
+            _ => Err(QueryError::Unknown {
+                what: "cost source",
+                name: name.to_owned(),
+                known: Self::NAMES.map(str::to_owned).to_vec(),
+                place: None,
+            }),
+        }
+    }
 }
 
 impl ReportRequest {

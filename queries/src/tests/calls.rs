@@ -15,7 +15,7 @@ use crate::Engine;
 /// | 6 | 39897 | 10-25 00:30 | 10-25 02:30 summer | none | 90 | 1.5, account in GBP |
 /// | 7 | 39897 | 10-25 01:30 | 10-25 02:30 winter | none | none | none |
 /// | 8 | 41 | 10-25 23:30 | 10-26 00:30 | none | 0 | 2, currency unknown |
-fn calls() -> Engine {
+pub fn calls() -> Engine {
     Tables::default()
         .with(
             "calls",

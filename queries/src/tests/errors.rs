@@ -69,7 +69,7 @@ async fn queries_only_read() {
 async fn mistakes_in_a_report_name_what_was_meant() {
     assert_eq!(
         report_error("call-costs", &[]).await,
-        "unknown report \"call-costs\" | did you mean call-cost? there are call-cost, bill-duration, deal-changes"
+        "unknown report \"call-costs\" | did you mean call-cost or call-phases? there are call-cost, bill-duration, deal-changes, deal-stages, deal-slips, deal-calls, agent-time, call-phases"
     );
     assert_eq!(
         report_error("call-cost", &[("by", "agents")]).await,

@@ -130,7 +130,7 @@ fn what_is_wrong_is_known_before_the_first_run() {
         [
             "export ../costs: a name is made of letters, digits, -, _ and ., and begins with no dot",
             "export ../costs: cron pattern \"61 6 * * *\" cannot be read | five fields: minute hour day month weekday, as in \"15 6 * * MON\"",
-            "unknown report \"call-costs\" | did you mean call-cost? there are call-cost, bill-duration, deal-changes",
+            "unknown report \"call-costs\" | did you mean call-cost or call-phases? there are call-cost, bill-duration, deal-changes, deal-stages, deal-slips, deal-calls, agent-time, call-phases",
         ]
     );
     assert_eq!(

@@ -1,18 +1,23 @@
 //! Tables for tests, written as JSON lines: a row names only what matters to it.
 
+mod agents;
 mod calls;
 mod deals;
 mod delta;
 mod errors;
+mod explained;
 mod exports;
 mod folds;
 mod formats;
+mod money;
+mod pipeline;
 mod scale;
 mod systems;
 mod whole_way;
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::json::ReaderBuilder;
@@ -20,7 +25,8 @@ use ringlake_transform::tables;
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::report::{self, ReportRequest};
+use crate::report::{self, Rates, ReportRequest};
+use crate::tariffs::Tariffs;
 use crate::{Answer, Engine, EngineSettings, Format, QueryError, output};
 
 /// Tables by name, as [`Engine::over_batches`] takes them.
@@ -70,8 +76,14 @@ impl Tables {
     }
 
     pub fn engine(self) -> Engine {
+        self.engine_with(Tariffs::default())
+    }
+
+    pub fn engine_with(self, tariffs: Tariffs) -> Engine {
         let mut settings = EngineSettings::new(Url::parse("file:///nowhere/").unwrap());
         settings.account_currencies.insert("suite".to_owned(), "gbp".to_owned());
+        settings.account_countries.insert("crm".to_owned(), "de".to_owned());
+        settings.tariffs = Arc::new(tariffs);
         Engine::over_batches(self.batches, settings).unwrap()
     }
 }
@@ -94,6 +106,10 @@ pub fn request(report: &str, options: &[(&str, &str)]) -> ReportRequest {
             "agent" => request.agent = text,
             "deal" => request.deal = text,
             "all" => request.all = true,
+            "histogram" => request.histogram = true,
+            "cost-source" => request.cost_source = Some(value.parse().unwrap()),
+            "currency" => request.currency = text,
+            "rates" => request.rates = Some(Arc::new(Rates::read(value).unwrap())),
             other => panic!("no option {other}"),
         }
     }

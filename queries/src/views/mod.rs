@@ -22,6 +22,9 @@ pub(crate) const STEP: char = '_';
 /// The table of `[accounts."…"] currency`, made from the settings.
 pub const ACCOUNT_CURRENCIES: &str = "account_currencies";
 
+/// The table of `[accounts."…"] country`, made from the settings.
+pub const ACCOUNT_COUNTRIES: &str = "account_countries";
+
 /// The newest of the rows that have the same key, whole: null is a value here. `$tie` decides between
 /// rows of one event.
 macro_rules! newest {
@@ -87,14 +90,29 @@ pub const VIEWS: &[View] = &[
         sql: include_str!("calls_whole.sql"),
     },
     View {
-        name: "call_costs",
-        row_is: "what one call cost in one currency",
+        name: "_call_costs_told",
+        row_is: "what one call cost in one currency, as its vendor told",
         sql: include_str!("call_costs.sql"),
     },
     View {
-        name: "calls_current",
-        row_is: "the newest state of one call",
+        name: "_calls_told",
+        row_is: "the newest state of one call, as its vendor told",
         sql: include_str!("calls_current.sql"),
+    },
+    View {
+        name: "calls_current",
+        row_is: "the newest state of one call, rated by a tariff where its vendor tells no cost",
+        sql: include_str!("rated_calls.sql"),
+    },
+    View {
+        name: "call_costs",
+        row_is: "what one call cost in one currency",
+        sql: include_str!("rated_costs.sql"),
+    },
+    View {
+        name: "unrated_calls",
+        row_is: "one call without any cost, and why",
+        sql: include_str!("unrated_calls.sql"),
     },
     View {
         name: "_contacts_newest",
@@ -240,6 +258,16 @@ pub const VIEWS: &[View] = &[
         name: "deal_changes",
         row_is: "one field of one update of a deal that changed",
         sql: include_str!("deal_changes.sql"),
+    },
+    View {
+        name: "deal_stays",
+        row_is: "one stay of a deal in a stage",
+        sql: include_str!("deal_stays.sql"),
+    },
+    View {
+        name: "deal_numbers",
+        row_is: "one number by which a deal's people are called",
+        sql: include_str!("deal_numbers.sql"),
     },
 ];
 

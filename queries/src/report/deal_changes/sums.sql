@@ -10,16 +10,6 @@ SELECT
     count(*) FILTER (WHERE outcome = 'lost') AS lost,
     coalesce(sum(amount) FILTER (WHERE outcome = 'lost'), 0) AS lost_amount,
     count(*) FILTER (WHERE outcome = 'open' AND old_outcome IN ('won', 'lost')) AS reopened
-FROM (
-    SELECT
-        {values}
-        concat_ws('/', change.system, change.account_id, CAST(change.deal_id AS VARCHAR)) AS deal_key,
-        change.amount_delta,
-        change.amount,
-        change.outcome,
-        change.old_outcome
-    FROM deal_changes AS change
-    WHERE {filters}
-) AS picked
+FROM picked
 GROUP BY {keys} true
 ORDER BY {order} changes

@@ -13,7 +13,7 @@ SELECT
     change.currency,
     change.changed_by,
     change.changed_by_name
-FROM deal_changes AS change
+FROM items AS change
 LEFT JOIN deal_value_names AS old_names
     ON (old_names.system IS NOT DISTINCT FROM change.system)
     AND (old_names.account_id IS NOT DISTINCT FROM change.account_id)
@@ -24,5 +24,4 @@ LEFT JOIN deal_value_names AS new_names
     AND (new_names.account_id IS NOT DISTINCT FROM change.account_id)
     AND (new_names.field IS NOT DISTINCT FROM change.field)
     AND (new_names.id IS NOT DISTINCT FROM change.new)
-WHERE {filters}
 ORDER BY changed_at, deal_id, field, change.topic, change."partition", change."offset"

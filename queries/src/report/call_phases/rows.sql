@@ -1,0 +1,70 @@
+-- One row for each phase of an agent's channel and day that it lasted in, cut at the period's ends. A
+-- phase lasts until the next event of its channel; parked goes before held, and both before talking.
+WITH told AS (
+    SELECT *, arrival_order(event_time, received_at, topic, "partition", "offset") AS arrival
+    FROM channel_events
+),
+phases AS (
+    SELECT
+        *,
+        last_value(agent_id) IGNORE NULLS OVER channel AS agent_of,
+        lead(event_time) OVER channel AS next_time,
+        lead(topic) OVER channel AS next_topic,
+        lead("partition") OVER channel AS next_partition,
+        lead("offset") OVER channel AS next_offset,
+        last_value(CASE
+            WHEN phase = 'alerted' THEN true
+            WHEN phase IN ('connected', 'connectionfailed', 'disconnected', 'wrapstarted', 'ended') THEN false
+        END) IGNORE NULLS OVER channel AS is_ringing,
+        last_value(CASE
+            WHEN phase = 'connected' THEN true
+            WHEN phase IN ('connectionfailed', 'disconnected', 'wrapstarted', 'ended') THEN false
+        END) IGNORE NULLS OVER channel AS is_connected,
+        last_value(CASE phase WHEN 'held' THEN true WHEN 'retrieved' THEN false END)
+            IGNORE NULLS OVER channel AS is_held,
+        last_value(CASE phase WHEN 'parked' THEN true WHEN 'unparked' THEN false END)
+            IGNORE NULLS OVER channel AS is_parked,
+        last_value(CASE phase WHEN 'interrupted' THEN true WHEN 'resumed' THEN false END)
+            IGNORE NULLS OVER channel AS is_interrupted,
+        last_value(CASE phase WHEN 'wrapstarted' THEN true WHEN 'ended' THEN false END)
+            IGNORE NULLS OVER channel AS is_wrapping
+    FROM told
+    WHERE party_role = 'agent'
+    WINDOW channel AS (
+        PARTITION BY system, account_id, interaction_id, channel_id ORDER BY arrival
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    )
+),
+parts AS (
+    SELECT *, unnest(day_parts(began_at, ended_at, '{zone}')) AS part
+    FROM (
+        SELECT
+            *,
+            greatest(event_time, {since}) AS began_at,
+            least(next_time, {until}) AS ended_at,
+            CASE
+                WHEN is_wrapping THEN 'wrap'
+                WHEN is_connected AND is_parked THEN 'parked'
+                WHEN is_connected AND is_held THEN 'held'
+                WHEN is_connected AND is_interrupted IS NOT TRUE THEN 'talking'
+                WHEN is_ringing THEN 'ringing'
+            END AS state
+        FROM phases
+        WHERE next_time IS NOT NULL
+    ) AS spans
+    WHERE state IS NOT NULL
+),
+told_of AS (
+    SELECT
+        system, account_id, interaction_id AS call_id, channel_id, agent_of AS agent_id, state,
+        began_at, ended_at, part['day'] AS day, part['seconds'] AS seconds,
+        topic, "partition", "offset", next_topic, next_partition, next_offset
+    FROM parts
+    WHERE part IS NOT NULL
+)
+SELECT
+    {values}
+    told_of.*
+FROM told_of
+{joins}
+WHERE {filters}

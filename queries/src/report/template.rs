@@ -1,0 +1,174 @@
+//! From dimensions and options to the pieces that stand for `{…}` in a template.
+//!
+//! In `rows.sql` a dimension's value is `by_<name>`, so that it never meets a column of the row's own;
+//! in the answer it is `<name>`.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use chrono_tz::Tz;
+
+use super::dimension::day;
+use super::period::Period;
+use super::{Dimension, Rates};
+
+/// Beyond these no event is.
+const FIRST: &str = "1700-01-01T00:00:00Z";
+const LAST: &str = "2200-01-01T00:00:00Z";
+
+/// What a call cost, in the terms of the templates: told by leg or call, or by a tariff.
+const TOLD_COST: &str = "coalesce(told.cost, call.cost)";
+const TOLD_CURRENCY: &str =
+    "CASE WHEN told.cost IS NOT NULL THEN told.currency ELSE call.currency END";
+const DAY: &str = day!("call.started_at");
+/// The first of a call's rows, which stands for the call where its currencies are made one.
+const FIRST_ROW: &str = "row_number() OVER (
+        PARTITION BY call.system, call.account_id, call.call_id, call.extension ORDER BY told.currency
+    ) = 1";
+
+/// The answers to all `{…}` of a report's templates.
+pub struct Pieces(Vec<(&'static str, String)>);
+
+impl Pieces {
+    pub fn new(
+        dimensions: &[&Dimension],
+        conditions: &[String],
+        period: Period,
+        conversion: Option<(&'static str, Option<&Rates>)>,
+    ) -> Self {
+        let filters =
+            if conditions.is_empty() { "true".to_owned() } else { conditions.join("\n    AND ") };
+        let mut pieces = vec![
+            ("values", values(dimensions)),
+            ("joins", joins(dimensions)),
+            ("filters", filters),
+            ("groups", groups(dimensions)),
+            (
+                "regroups",
+                each(
+                    dimensions,
+                    |name| format!("\"{name}\""),
+                    |name| format!("max(\"{name}\") AS \"{name}\""),
+                ),
+            ),
+            ("shown", each(dimensions, quoted, quoted)),
+            (
+                "of_spans",
+                each(dimensions, |n| format!("spans.\"{n}\""), |n| format!("spans.\"{n}\"")),
+            ),
+            ("keys", keys(dimensions, |name| format!("\"by_{name}\", "))),
+            ("group_keys", keys(dimensions, |name| format!("\"{name}\", "))),
+            ("order", keys(dimensions, |name| format!("\"{name}\" NULLS LAST, "))),
+            ("order_of_spans", keys(dimensions, |name| format!("spans.\"{name}\" NULLS LAST, "))),
+            (
+                "same_group",
+                keys(dimensions, |name| {
+                    format!("\n    AND (counted.\"{name}\" IS NOT DISTINCT FROM spans.\"{name}\")")
+                }),
+            ),
+            ("since", bound(period.since, FIRST)),
+            ("until", bound(period.until, LAST)),
+        ];
+        pieces.extend(money(conversion));
+        Self(pieces)
+    }
+
+    /// The template as plain SQL. Zones come last, since pieces name them as well.
+    pub fn fill(&self, template: &str, zone: Tz) -> String {
+        let filled = self.0.iter().fold(template.to_owned(), |text, (name, piece)| {
+            text.replace(&format!("{{{name}}}"), piece)
+        });
+        filled.replace("{zone}", zone.name())
+    }
+}
+
+pub fn instant(moment: DateTime<Utc>) -> String {
+    format!("TIMESTAMP '{}'", moment.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+}
+
+pub fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+fn bound(moment: Option<DateTime<Utc>>, otherwise: &str) -> String {
+    let moment = moment.map(|moment| moment.to_rfc3339_opts(SecondsFormat::AutoSi, true));
+    let moment = moment.as_deref().unwrap_or(otherwise);
+    format!("arrow_cast('{moment}', 'Timestamp(Microsecond, Some(\"UTC\"))')")
+}
+
+/// A call's cost and currency: as told, or converted at the rate of its day.
+fn money(conversion: Option<(&'static str, Option<&Rates>)>) -> Vec<(&'static str, String)> {
+    let mut pieces = vec![
+        ("told_cost", TOLD_COST.to_owned()),
+        ("told_currency", TOLD_CURRENCY.to_owned()),
+        ("day", DAY.to_owned()),
+    ];
+    let Some((to, rates)) = conversion else {
+        pieces.extend([
+            ("cost", TOLD_COST.to_owned()),
+            ("currency", TOLD_CURRENCY.to_owned()),
+            ("counts", "true".to_owned()),
+            ("rates", String::new()),
+        ]);
+        return pieces;
+    };
+    let none = Rates::default();
+    pieces.extend([
+        ("cost", format!(
+            "CASE WHEN {TOLD_CURRENCY} = '{to}' THEN {TOLD_COST} ELSE converted({TOLD_COST}, rates.rate) END"
+        )),
+        ("currency", format!("CASE WHEN {TOLD_COST} IS NOT NULL THEN '{to}' END")),
+        ("counts", FIRST_ROW.to_owned()),
+        ("rates", rates.unwrap_or(&none).join(to, DAY, TOLD_CURRENCY)),
+    ]);
+    pieces
+}
+
+/// `call.agent_id AS "by_agent", agents.name AS "by_agent_name", `
+fn values(dimensions: &[&Dimension]) -> String {
+    let mut text = String::new();
+    for Dimension { name, value, label, .. } in dimensions {
+        text.push_str(&format!("{value} AS \"by_{name}\", "));
+        if let Some(label) = label {
+            text.push_str(&format!("{label} AS \"by_{name}_name\", "));
+        }
+    }
+    text
+}
+
+/// `by_agent AS agent, max(by_agent_name) AS agent_name, `: a value has one name, so any of a group will
+/// do.
+fn groups(dimensions: &[&Dimension]) -> String {
+    let value = |name: &str| format!("\"by_{name}\" AS \"{name}\"");
+    each(dimensions, value, |name| format!("max(\"by_{name}\") AS \"{name}\""))
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{name}\"")
+}
+
+/// The columns of the dimensions, names behind their values.
+fn each(
+    dimensions: &[&Dimension],
+    value: impl Fn(&str) -> String,
+    label: impl Fn(&str) -> String,
+) -> String {
+    let mut text = String::new();
+    for dimension in dimensions {
+        text.push_str(&value(dimension.name));
+        text.push_str(", ");
+        if dimension.label.is_some() {
+            text.push_str(&label(&format!("{}_name", dimension.name)));
+            text.push_str(", ");
+        }
+    }
+    text
+}
+
+fn keys(dimensions: &[&Dimension], key: impl Fn(&str) -> String) -> String {
+    dimensions.iter().map(|dimension| key(dimension.name)).collect()
+}
+
+fn joins(dimensions: &[&Dimension]) -> String {
+    let mut joins: Vec<&str> = dimensions.iter().filter_map(|dimension| dimension.join).collect();
+    joins.dedup();
+    joins.join("\n")
+}
