@@ -328,7 +328,8 @@ fn session(
         .with_disk_manager_builder(disk)
         .build_arc()?;
     let context = SessionContext::new_with_config_rt(config, runtime);
-    functions::register(&context, &settings.tariffs);
+    functions::register(&context);
+    functions::register_rating(&context, &settings.tariffs);
     let currencies = by_account("currency", &settings.account_currencies)?;
     context.register_table(ACCOUNT_CURRENCIES, Arc::new(currencies))?;
     let countries = by_account("country", &settings.account_countries)?;

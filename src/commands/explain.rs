@@ -1,5 +1,6 @@
 //! `ringlake explain`: what is behind one line of a report.
 
+use ringlake_queries::QueryError;
 use ringlake_queries::report::{self, Which};
 
 use super::report::{QuestionArgs, asked_wrong};
@@ -42,7 +43,16 @@ pub async fn run(args: Args, app: &App) -> Result<(), Error> {
     };
     let request = args.question.request(args.name, false, app)?;
     let engine = wiring::engine(app.config()).await?;
-    let answer =
-        report::explain(&engine, &request, &which, args.events).await.map_err(asked_wrong)?;
+    let answer = report::explain(&engine, &request, &which, args.events).await.map_err(wrong)?;
     answers::write(answer, &args.output, app.console).await
+}
+
+/// A line that is not there was asked for wrongly; all else went wrong while it was answered.
+fn wrong(error: QueryError) -> Error {
+    match error {
+        QueryError::NoSuchRow { .. } | QueryError::Unknown { .. } | QueryError::ListHasNoGroups => {
+            asked_wrong(error)
+        }
+        other => other.into(),
+    }
 }

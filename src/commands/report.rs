@@ -181,7 +181,10 @@ async fn run_built_in(args: Args, saved: &[saved::Saved], app: &App) -> Result<(
         },
         is_over_time: rendered.is_over_time && !args.histogram,
     };
-    if args.chart.is_some() {
+    if let Some(path) = &args.chart {
+        if path.as_os_str() != "-" {
+            chart::Picture::of(path).map_err(asked_wrong)?;
+        }
         chart::check(&rendered, &plot.measure).map_err(asked_wrong)?;
     }
     let engine = wiring::engine(app.config()).await?;

@@ -17,4 +17,5 @@ mod log_kafka;
 mod peers;
 mod pipeline_embedded;
 mod pipeline_kafka;
+mod questions;
 mod reports;

@@ -130,7 +130,7 @@ fn seconds(time: &str) -> i64 {
     chrono::DateTime::parse_from_rfc3339(time).unwrap().timestamp()
 }
 
-fn filled() -> Place {
+pub fn filled() -> Place {
     let place = Place::new();
     for (system, events) in [("freshcaller", calls()), ("freshsales", deals())] {
         let lines: String = events.iter().map(|event| format!("{event}\n")).collect();

@@ -44,6 +44,7 @@ pub struct ExportSpec {
 
 /// What an export asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there are a few of these in a process")]
 pub enum ExportSource {
     /// A report; its bounds and zone are the export's.
     Report(ReportRequest),

@@ -21,8 +21,13 @@ pub use numbers::exact_amount;
 
 use crate::tariffs::Tariffs;
 
-/// Makes all of them known to a session.
-pub fn register(context: &SessionContext, tariffs: &Arc<Tariffs>) {
+/// Makes the one that rates by these tariffs known to a session.
+pub fn register_rating(context: &SessionContext, tariffs: &Arc<Tariffs>) {
+    context.register_udf(ScalarUDF::from(tariff::TariffRating::new(tariffs.clone())));
+}
+
+/// Makes all of them known to a session that need no settings.
+pub fn register(context: &SessionContext) {
     context.register_udf(ScalarUDF::from(arrival::ArrivalOrder::default()));
     context.register_udf(ScalarUDF::from(country::CountryOf::default()));
     context.register_udf(ScalarUDF::from(numbers::ExactNumber::default()));
@@ -32,6 +37,5 @@ pub fn register(context: &SessionContext, tariffs: &Arc<Tariffs>) {
     context.register_udf(ScalarUDF::from(ratio::Ratio::default()));
     context.register_udf(ScalarUDF::from(convert::Converted::default()));
     context.register_udf(ScalarUDF::from(days::DayParts::default()));
-    context.register_udf(ScalarUDF::from(tariff::TariffRating::new(tariffs.clone())));
     context.register_udf(ScalarUDF::from(seconds::SecondsBetween::default()));
 }

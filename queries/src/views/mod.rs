@@ -90,7 +90,7 @@ pub const VIEWS: &[View] = &[
         sql: include_str!("calls_whole.sql"),
     },
     View {
-        name: "_call_costs_told",
+        name: "call_costs_told",
         row_is: "what one call cost in one currency, as its vendor told",
         sql: include_str!("call_costs.sql"),
     },

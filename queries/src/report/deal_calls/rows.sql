@@ -43,7 +43,7 @@ INNER JOIN (
     ON call.e164 = people."number"
     AND call.started_at >= stay.entered_at
     AND (stay.left_at IS NULL OR call.started_at < stay.left_at)
-LEFT JOIN _call_costs_told AS told
+LEFT JOIN call_costs_told AS told
     ON (told.system IS NOT DISTINCT FROM call.system)
     AND (told.account_id IS NOT DISTINCT FROM call.account_id)
     AND (told.call_id IS NOT DISTINCT FROM call.call_id)
