@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use futures::StreamExt;
 
@@ -32,7 +32,7 @@ impl Footnote {
     }
 }
 
-/// Counts the calls of the lines that have no cost.
+/// Counts the calls that have no cost.
 pub fn count(answer: Answer) -> Answer {
     let footnote = Arc::new(Footnote::default());
     let counted = footnote.clone();
@@ -45,9 +45,11 @@ pub fn count(answer: Answer) -> Answer {
     Answer { batches: batches.boxed(), footnote: Some(footnote), ..answer }
 }
 
+/// Calls less those with a cost: a line without a currency may have some whose currency is not known.
 fn uncosted(batch: &RecordBatch) -> Option<u64> {
-    let cost = batch.column_by_name("cost")?;
-    let calls = batch.column_by_name("calls")?.as_primitive_opt::<Int64Type>()?;
-    let none = calls.iter().enumerate().filter(|(row, _)| cost.is_null(*row));
-    Some(none.filter_map(|(_, calls)| u64::try_from(calls?).ok()).sum())
+    let total = |name: &str| {
+        let counts = batch.column_by_name(name)?.as_primitive_opt::<Int64Type>()?;
+        u64::try_from(counts.iter().flatten().sum::<i64>()).ok()
+    };
+    total("calls")?.checked_sub(total("costed_calls")?)
 }

@@ -132,12 +132,13 @@ async fn check(engine: &Engine, name: &str, options: &[(&str, &str)]) -> usize {
     lines.len()
 }
 
+/// Every dimension, three at a time, since a question is planned for seconds where it is not optimized.
 async fn check_all(engine: &Engine, reports: &[&str]) {
     for name in reports {
         let report = report::by_name(name).unwrap();
-        let dimensions = report.dimensions.iter().map(|dimension| dimension.name.to_owned());
-        let all = report.dimensions.iter().map(|d| d.name).collect::<Vec<_>>().join(",");
-        for by in dimensions.chain([String::new(), all]) {
+        let dimensions: Vec<&str> = report.dimensions.iter().map(|by| by.name).collect();
+        let groups = dimensions.chunks(3).map(|names| names.join(","));
+        for by in groups.chain([String::new()]) {
             let lines = check(engine, name, &[("by", &by), ("tz", "Europe/Berlin")]).await;
             assert!(lines > 0, "{name} by {by:?} has no lines to check");
         }

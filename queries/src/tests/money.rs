@@ -193,6 +193,15 @@ async fn calls_without_cost_are_counted_below_the_report() {
 }
 
 #[tokio::test]
+async fn a_cost_of_unknown_currency_is_a_cost() {
+    // Without a currency are call 8, which costs 2 of an unknown one, and call 7 and 4, which cost nothing.
+    let answer = run(&calls(), &request("call-cost", &[("by", "")])).await.unwrap();
+    let footnote = answer.footnote.clone().unwrap();
+    answer.collect().await.unwrap();
+    assert!(footnote.text().unwrap().starts_with("2 calls have no cost"), "{:?}", footnote.text());
+}
+
+#[tokio::test]
 async fn how_the_billed_durations_lie() {
     let engine = calls();
     // Billed are 120, 120, 60 and 180 s; the bin up to 180 s is the last.
