@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use crate::app::App;
 use crate::commands::{
     check, dead_letters, demo, explain, export, import, ingest, log, query, rebuild, report, serve,
-    simulate, tokens, verify, write,
+    simulate, tokens, torture, verify, write,
 };
 use crate::config::{self, Flags};
 use crate::console::Console;
@@ -63,6 +63,7 @@ enum Command {
     DeadLetters(dead_letters::Args),
     Verify(verify::Args),
     Rebuild(rebuild::Args),
+    Torture(torture::Args),
     Check(check::Args),
     Simulate(simulate::Args),
     Demo(demo::Args),
@@ -118,6 +119,7 @@ async fn dispatch(command: Command, app: &App) -> Result<(), Error> {
         Command::Log(args) => log::run(args, app).await,
         Command::DeadLetters(args) => dead_letters::run(args, app).await,
         Command::Demo(args) => demo::run(args, app).await,
+        Command::Torture(args) => torture::run(args, app).await,
         Command::Verify(args) => verify::run(args, app).await,
         Command::Rebuild(args) => rebuild::run(args, app).await,
         Command::Check(args) => check::run(args, app).await,

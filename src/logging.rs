@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 use crate::error::Error;
 
 /// Others' lines are shown from this level on, unless the filter says more.
-const OTHERS: &str = "warn";
+const OTHERS: &str = "warn,fuser=off";
 /// The crates whose lines a bare level is about: the libraries below say far too much at `info`.
 const OURS: &[&str] =
     &["ringlake", "ringlake_ingest", "ringlake_transform", "ringlake_sinks", "ringlake_queries"];

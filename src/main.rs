@@ -24,6 +24,7 @@ mod sender;
 mod server;
 mod simulate;
 mod stop;
+mod torture;
 mod upkeep;
 mod verify;
 mod wiring;

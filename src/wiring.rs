@@ -1,10 +1,11 @@
 //! From settings to the parts of the crates. The only place that knows both.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use prometheus::Registry;
+use ringlake_ingest::lock::make_folder;
 use ringlake_ingest::log::kafka::{KafkaReader, KafkaSettings, Membership};
 use ringlake_ingest::log::{EmbeddedLog, EmbeddedSettings, KafkaLog};
 use ringlake_ingest::tokens::TOKENS_FILE;
@@ -90,7 +91,7 @@ pub fn door(config: &Config) -> DoorSettings {
 
 pub async fn sink(config: &Config, registry: Option<Registry>) -> Result<Sink, Error> {
     if config.tables.is_empty() {
-        make_folder(&config.data)?;
+        make_folder(&config.data).map_err(Error::file("make", &config.data))?;
     }
     let settings = SinkSettings { registry, ..SinkSettings::new(config.tables_root()) };
     Ok(Sink::open(settings).await?)
@@ -165,7 +166,7 @@ fn tables_url(root: &str) -> Result<Url, Error> {
 
 /// The tokens of the data folder, made where they are missing, and those of the environment.
 pub fn tokens(config: &Config) -> Result<Tokens, Error> {
-    make_folder(&config.data)?;
+    make_folder(&config.data).map_err(Error::file("make", &config.data))?;
     let path = config.data.join(TOKENS_FILE);
     Ok(Tokens::load_or_create(path, given(TOKEN_VARIABLE, |name| std::env::var(name).ok()))?)
 }
@@ -188,18 +189,6 @@ fn given(prefix: &str, variable: impl Fn(&str) -> Option<String>) -> BTreeMap<St
         Some((system.name().to_owned(), value.trim().to_owned()))
     });
     given.collect()
-}
-
-/// Bodies hold personal data, so a new data folder is for its owner alone.
-fn make_folder(folder: &Path) -> Result<(), Error> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder).map_err(Error::file("make", folder))
 }
 
 fn bytes(size: u64) -> usize {

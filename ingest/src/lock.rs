@@ -52,16 +52,25 @@ impl DataLock {
     }
 }
 
-/// Bodies hold personal data, so a new folder is for its owner alone.
-pub(crate) fn make_folder(folder: &Path) -> std::io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
+/// Makes a folder where it is missing, and sees to it that it survives a power cut: also one that is
+/// there, since a killed predecessor may have made it a moment ago. Bodies hold personal data, so a new
+/// folder is for its owner alone.
+pub fn make_folder(folder: &Path) -> std::io::Result<()> {
+    let folder = std::path::absolute(folder)?;
+    let missing: Vec<&Path> = folder.ancestors().take_while(|part| !part.is_dir()).collect();
+    if missing.is_empty() {
+        return match folder.parent().map(sync_folder) {
+            // Above a folder that was given to us there may be one that is none of ours.
+            Some(Err(error)) if error.kind() != std::io::ErrorKind::PermissionDenied => Err(error),
+            _ => Ok(()),
+        };
     }
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
+    builder.create(&folder)?;
+    missing.iter().filter_map(|part| part.parent()).try_for_each(sync_folder)
 }
 
 fn write_pid(file: &mut File) -> std::io::Result<()> {

@@ -14,5 +14,6 @@ pub mod report;
 pub mod serve;
 pub mod simulate;
 pub mod tokens;
+pub mod torture;
 pub mod verify;
 pub mod write;

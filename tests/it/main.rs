@@ -14,6 +14,7 @@ mod harness;
 mod imports;
 mod log_contract;
 mod log_kafka;
+mod mutants;
 mod peers;
 mod pipeline_embedded;
 mod pipeline_kafka;

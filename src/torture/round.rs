@@ -1,0 +1,323 @@
+//! One round: a folder, its lives, and the count at the end.
+
+use std::collections::HashMap;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use arrow::record_batch::RecordBatch;
+use ringlake_sinks::Audit;
+use ringlake_transform::tables::PROGRESS;
+use tokio_util::sync::CancellationToken;
+
+use super::disk::Trouble;
+use super::load::{Load, Source, lock};
+use super::place::Place;
+use super::plan::{self, End, Plan};
+use super::server::{Binary, Life, Server, Started, backlog};
+use super::{Outcome, Settings, dice, free_address};
+use crate::error::Error;
+
+/// A life that gets nothing acknowledged for this long is ended as it is.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Once nothing is in its way, nothing may stand still for this long.
+const CALM: Duration = Duration::from_secs(40);
+/// How long a trouble lasts, at most.
+const TROUBLE: Duration = Duration::from_millis(1500);
+
+pub struct Round<'a> {
+    settings: &'a Settings,
+    seed: u64,
+    binary: Binary,
+    load: Arc<Load>,
+    source: Source,
+    plans: Vec<Plan>,
+    server: Option<Server>,
+    // Goes last: everything lies in it.
+    place: Place,
+}
+
+impl<'a> Round<'a> {
+    pub fn begin(settings: &'a Settings, seed: u64) -> Result<Self, Error> {
+        let place = Place::new(&settings.folder, settings.power, dice(seed, 2))?;
+        let binary = Binary::new(place.data(), place.messages(), free_address()?)?;
+        let plans = plan::round(settings.lives, &settings.ends, settings.power, &mut dice(seed, 1));
+        let source = Source::new(seed, dice(seed, 3));
+        Ok(Self { settings, seed, binary, load: Load::new(), source, plans, server: None, place })
+    }
+
+    /// Lives all lives, then counts. What is wrong stands in `outcome` afterwards.
+    pub async fn run(
+        mut self,
+        outcome: &mut Outcome,
+        stop: &CancellationToken,
+        tell: &(dyn Fn(&Outcome) + Sync),
+    ) -> Result<(), Error> {
+        let enough = CancellationToken::new();
+        let senders = self.load.send(self.binary.address, &enough, self.settings.senders);
+        let share = self.settings.events.div_ceil(self.plans.len().max(1));
+        let mut result = Ok(());
+        for plan in std::mem::take(&mut self.plans) {
+            self.source.feed(&self.load, share)?;
+            result = tokio::select! {
+                lived = self.live(&plan, share as u64, outcome) => lived,
+                () = stop.cancelled() => Err(Error::Stopped),
+            };
+            if result.is_err() {
+                break;
+            }
+            tell(outcome);
+        }
+        if result.is_ok() {
+            result = tokio::select! {
+                done = self.finish() => done,
+                () = stop.cancelled() => Err(Error::Stopped),
+            };
+        }
+        self.kill().await?;
+        enough.cancel();
+        senders.wait().await;
+        outcome.sent += self.load.sent.load(Ordering::Acquire);
+        outcome.acknowledged += self.load.acknowledged.load(Ordering::Acquire);
+        outcome.repeated += self.load.repeated.load(Ordering::Acquire);
+        outcome.lose(self.place.losses());
+        match result {
+            Ok(()) => self.count(outcome).await?,
+            Err(Error::Stopped) => {
+                outcome.is_stopped = true;
+                return Ok(());
+            }
+            Err(error) => {
+                outcome.verdict.wrong += 1;
+                outcome.faults.push(error.report());
+                outcome.faults.push(self.binary.last_words());
+            }
+        }
+        outcome.rounds += 1;
+        if !outcome.is_clean() {
+            self.keep(outcome);
+        }
+        Ok(())
+    }
+
+    /// One life, from its start to its end.
+    async fn live(&mut self, plan: &Plan, share: u64, outcome: &mut Outcome) -> Result<(), Error> {
+        self.start(&plan.life)?;
+        let before = self.load.acknowledged.load(Ordering::Acquire);
+        if let Some(after) = plan.after {
+            if let Started::Ended(status) = self.server()?.wait_ready().await? {
+                if plan.end == End::FailPoint && status.code().is_none() {
+                    outcome.aborts += 1;
+                    return Ok(());
+                }
+                let what = format!("the server would not start: {status}");
+                return Err(Error::failed(what, "its last messages are below"));
+            }
+            let wanted = before + (share as f64 * after) as u64;
+            self.wait_acknowledged(wanted).await?;
+        }
+        match plan.later {
+            Some(millis) => tokio::time::sleep(Duration::from_millis(millis)).await,
+            None => self.wait_caught_up().await?,
+        }
+        self.end(plan, outcome).await
+    }
+
+    /// Waits until the tables have what the log has; not for a server that has ended.
+    async fn wait_caught_up(&mut self) -> Result<(), Error> {
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE && self.server()?.ended()?.is_none() {
+            if self.load.open() == 0 && backlog(self.binary.address).await == Some(0) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, life: &Life) -> Result<(), Error> {
+        let address = self.binary.address.to_string();
+        self.server = Some(self.binary.start(&["serve", "--listen", &address], life)?);
+        Ok(())
+    }
+
+    fn server(&mut self) -> Result<&mut Server, Error> {
+        self.server.as_mut().ok_or_else(|| Error::failed("there is no server", "this is a bug"))
+    }
+
+    /// SIGKILL, and waits: nothing of it may hold the disk.
+    async fn kill(&mut self) -> Result<(), Error> {
+        match self.server.take() {
+            Some(server) => server.kill().await,
+            None => Ok(()),
+        }
+    }
+
+    async fn end(&mut self, plan: &Plan, outcome: &mut Outcome) -> Result<(), Error> {
+        match &plan.end {
+            End::Kill => {
+                self.kill().await?;
+                outcome.kills += 1;
+            }
+            End::FailPoint => {
+                self.wait_acknowledged(u64::MAX).await?;
+                match self.server()?.ended()? {
+                    Some(_) => outcome.aborts += 1,
+                    // Its step did not come: there was nothing to trim, no table was new.
+                    None => outcome.kills += 1,
+                }
+                self.kill().await?;
+            }
+            End::PowerCut => {
+                self.kill().await?;
+                self.place.cut_power()?;
+                outcome.cuts += 1;
+            }
+            End::Trouble(trouble, cut) => {
+                self.place.trouble(*trouble);
+                let began = Instant::now();
+                while began.elapsed() < TROUBLE
+                    && self.load.open() > 0
+                    && self.server()?.ended()?.is_none()
+                {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                outcome.troubles += 1;
+                self.kill().await?;
+                if *cut {
+                    self.place.cut_power()?;
+                    outcome.cuts += 1;
+                }
+                self.place.trouble(Trouble::None);
+            }
+            End::Stop => {
+                let Some(server) = self.server.take() else { return Ok(()) };
+                let status = server.stop().await?;
+                if !status.success() {
+                    let what = format!("an orderly stop ended with {status}");
+                    return Err(Error::failed(what, "its last messages are below"));
+                }
+                outcome.stops += 1;
+            }
+        }
+        match self.load.refused() {
+            Some(refused) => Err(Error::failed(refused, "every request was a good one")),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until so many events of the round are acknowledged, or all; not for a server that has ended or
+    /// that takes none.
+    async fn wait_acknowledged(&mut self, wanted: u64) -> Result<(), Error> {
+        let mut last = (0, Instant::now());
+        while self.server()?.ended()?.is_none() && last.1.elapsed() < PATIENCE {
+            let now = self.load.acknowledged.load(Ordering::Acquire);
+            // At a fail point it is the steps behind the acknowledgement that are waited for.
+            let rest = if wanted == u64::MAX { Duration::from_secs(1) } else { Duration::ZERO };
+            if now >= wanted || (self.load.open() == 0 && last.1.elapsed() >= rest) {
+                return Ok(());
+            }
+            if now != last.0 {
+                last = (now, Instant::now());
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
+    /// In peace now: everything is acknowledged, committed, and the server stops.
+    async fn finish(&mut self) -> Result<(), Error> {
+        let calm = Life {
+            fail_point: None,
+            settings: vec![
+                ("RINGLAKE_FLUSH_INTERVAL", "100ms".to_owned()),
+                ("RINGLAKE_LOG_KEEP", "3d".to_owned()),
+            ],
+        };
+        for _ in 0..5 {
+            self.start(&calm)?;
+            if let Started::Ended(status) = self.server()?.wait_ready().await? {
+                let what = format!("the server would not start: {status}");
+                return Err(Error::failed(what, "its last messages are below"));
+            }
+            self.wait_calm().await?;
+            // What is not committed in the time that a stop may take is for the next start.
+            let Some(server) = self.server.take() else { break };
+            if server.stop().await?.success() {
+                return Ok(());
+            }
+        }
+        Err(Error::failed("the server does not finish", "its last messages are below"))
+    }
+
+    /// Waits until everything is acknowledged and in the tables.
+    async fn wait_calm(&mut self) -> Result<(), Error> {
+        let mut last = ((u64::MAX, None), Instant::now());
+        loop {
+            let now = (self.load.open(), backlog(self.binary.address).await);
+            if now == (0, Some(0)) {
+                return Ok(());
+            }
+            if now != last.0 {
+                last = (now, Instant::now());
+            }
+            if last.1.elapsed() > CALM {
+                let (open, backlog) = now;
+                let backlog = backlog.map_or("?".to_owned(), |events| events.to_string());
+                let what =
+                    format!("{open} events are not acknowledged, {backlog} never reach the tables");
+                return Err(Error::failed(what, "its last messages are below"));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Every row against the ledger, and `ringlake verify`.
+    async fn count(&self, outcome: &mut Outcome) -> Result<(), Error> {
+        let verify = self.binary.command(&["verify"]).stderr(Stdio::piped()).output().await;
+        let verify = verify.map_err(Error::file("run", "ringlake verify"))?;
+        if !verify.status.success() {
+            let said = String::from_utf8_lossy(&verify.stdout);
+            let said = format!("{said}{}", String::from_utf8_lossy(&verify.stderr));
+            outcome.verdict.wrong += 1;
+            outcome.faults.push(format!("ringlake verify: {}", said.trim_end()));
+        }
+        let root = self.place.data().join("tables").display().to_string();
+        let audit = Audit::open(&root, &HashMap::new()).await?;
+        let mut strangers = 0;
+        let ledger = &self.load.ledger;
+        lock(ledger).recount();
+        for file in audit.files().await? {
+            if file.table.name == PROGRESS.name {
+                continue;
+            }
+            let mut count = |batch: &RecordBatch| {
+                strangers += lock(ledger).count(file.table, batch);
+            };
+            if let Err(error) = audit.read(&file, None, &mut count).await {
+                outcome.verdict.wrong += 1;
+                outcome.faults.push(Error::from(error).report());
+            }
+        }
+        let mut verdict = lock(ledger).verdict();
+        verdict.wrong += strangers;
+        outcome.verdict.add(verdict);
+        if !verdict.is_clean() {
+            outcome
+                .faults
+                .push(format!("the ledger says {verdict:?}, {strangers} rows of no event"));
+        }
+        Ok(())
+    }
+
+    /// Leaves what is wrong behind, to be looked at.
+    fn keep(&self, outcome: &mut Outcome) {
+        let to = self.settings.folder.join(format!("ringlake-torture-seed-{}", self.seed));
+        let _ = std::fs::remove_dir_all(&to);
+        match self.place.keep(&to) {
+            Ok(()) => outcome.faults.push(format!("what was found is in {}", to.display())),
+            Err(error) => outcome.faults.push(format!("what was found is gone: {error}")),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Deliberate faults, each in a build that is otherwise ours: `ringlake torture` must notice every one.
+//!
+//! A harness that finds nothing has shown nothing until it has found something. The mutants are those of
+//! `MUTANTS`; the ends of the lives are the ones under which a fault can show.
+
+use ringlake_transform::faults::MUTANTS;
+
+use crate::harness::process::Place;
+
+/// Each mutant, and under which ends it has to be noticed.
+const NOTICED_BY: &[(&str, &str)] = &[
+    ("answer-before-write", "abort,kill"),
+    ("answer-despite-error", "trouble"),
+    ("log-without-sync", "kill"),
+    ("trim-too-early", "kill"),
+    ("file-without-sync", "cut"),
+    ("folder-without-sync", "cut"),
+    ("position-off-by-one", "kill"),
+    ("commit-without-position", "abort,kill"),
+    ("blind-replay", "abort"),
+    ("forgotten-table", "stop"),
+    ("progress-first", "abort"),
+    ("repeats-unnoticed", "stop"),
+    ("memory-not-restored", "stop"),
+];
+
+#[test]
+fn every_mutant_is_here() {
+    let here: Vec<&str> = NOTICED_BY.iter().map(|(name, _)| *name).collect();
+    let all: Vec<&str> = MUTANTS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(here, all);
+}
+
+fn is_noticed(mutant: &str) {
+    let (_, ends) = NOTICED_BY.iter().find(|(name, _)| *name == mutant).unwrap();
+    let place = Place::new().with("RINGLAKE_MUTANT", mutant);
+    let flags = ["--seed", "1", "--rounds", "6", "--lives", "5", "--events", "500"];
+    let folder = place.path().to_str().unwrap();
+    let arguments = [&["torture", "--ends", ends, "--folder", folder][..], &flags].concat();
+    let ended = place.run(&arguments);
+    assert_eq!(ended.code, Some(1), "{mutant} was not noticed: {ended:#?}");
+    // Noticed by the count, or by what the server or `verify` said; never for want of a place.
+    assert!(ended.out.starts_with("torture: "), "{ended:#?}");
+    assert!(!ended.out.contains(" 0 lost, 0 twice, 0 wrong;"), "{ended:#?}");
+}
+
+macro_rules! noticed {
+    ($($test:ident: $mutant:literal,)*) => {
+        $(
+            #[test]
+            fn $test() {
+                is_noticed($mutant);
+            }
+        )*
+    };
+}
+
+noticed! {
+    an_answer_before_the_write: "answer-before-write",
+    an_answer_despite_an_error: "answer-despite-error",
+    a_log_without_sync: "log-without-sync",
+    a_log_that_is_trimmed_too_early: "trim-too-early",
+    a_file_without_sync: "file-without-sync",
+    a_folder_without_sync: "folder-without-sync",
+    a_position_that_is_off_by_one: "position-off-by-one",
+    a_commit_without_position: "commit-without-position",
+    a_replay_that_is_written_again: "blind-replay",
+    a_table_that_is_forgotten: "forgotten-table",
+    progress_before_the_tables: "progress-first",
+    repeats_that_are_not_looked_for: "repeats-unnoticed",
+    a_memory_that_ends_with_the_process: "memory-not-restored",
+}
