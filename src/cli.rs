@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 
 use crate::app::App;
 use crate::commands::{
-    check, dead_letters, demo, explain, export, import, ingest, log, query, rebuild, report, serve,
-    simulate, tokens, torture, verify, write,
+    check, compact, dead_letters, demo, explain, export, import, ingest, log, query, rebuild, report,
+    serve, simulate, tokens, torture, vacuum, verify, write,
 };
 use crate::config::{self, Flags};
 use crate::console::Console;
@@ -62,6 +62,8 @@ enum Command {
     Log(log::Args),
     DeadLetters(dead_letters::Args),
     Verify(verify::Args),
+    Compact(compact::Args),
+    Vacuum(vacuum::Args),
     Rebuild(rebuild::Args),
     Torture(torture::Args),
     Check(check::Args),
@@ -121,6 +123,8 @@ async fn dispatch(command: Command, app: &App) -> Result<(), Error> {
         Command::Demo(args) => demo::run(args, app).await,
         Command::Torture(args) => torture::run(args, app).await,
         Command::Verify(args) => verify::run(args, app).await,
+        Command::Compact(args) => compact::run(args, app).await,
+        Command::Vacuum(args) => vacuum::run(args, app).await,
         Command::Rebuild(args) => rebuild::run(args, app).await,
         Command::Check(args) => check::run(args, app).await,
         Command::Simulate(args) => simulate::run(args, app).await,

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
-use ringlake_queries::fold::{Advanced, Failure, FoldStore, When};
-use ringlake_sinks::{Folded, SinkSettings};
+use ringlake_queries::fold::{Advanced, FOLDS, Failure, Fold, FoldStore, When};
+use ringlake_sinks::{Compacted, Folded, SinkSettings, Upkeep, Vacuumed};
 use ringlake_transform::folded::{FoldedFile, Manifest};
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +19,13 @@ use crate::wiring;
 
 /// Between two looks at what is worth doing.
 const LOOK: Duration = Duration::from_secs(30);
+/// Looks from one compaction to the next, and small files of a month that make it worth it.
+const COMPACT_TURNS: u64 = 10;
+const COMPACT_FILES: usize = 16;
+/// Looks from one vacuum to the next.
+const VACUUM_TURNS: u64 = 120;
+/// How far back tables can be read after a vacuum: as long as a table's log remembers.
+pub const KEEP: Duration = Duration::from_secs(7 * 24 * 3600);
 
 struct Files(Folded);
 
@@ -49,26 +56,56 @@ pub async fn fold(
     Ok(engine.fold(&files, when, tell).await?)
 }
 
+/// Puts the small files of each table's month together where there are `least` of them.
+pub async fn compact(
+    config: &Config,
+    least: usize,
+    tell: &(dyn Fn(&'static str) + Sync),
+) -> Result<Compacted, Error> {
+    let mut tables = Upkeep::open(SinkSettings::new(config.tables_root())).await?;
+    Ok(tables.compact(least, tell).await?)
+}
+
+/// Deletes what no version of the last `keep` names; with `dry` only counts it.
+pub async fn vacuum(config: &Config, keep: Duration, dry: bool) -> Result<Vacuumed, Error> {
+    let mut tables = Upkeep::open(SinkSettings::new(config.tables_root())).await?;
+    let folds = FOLDS.iter().map(Fold::folder).collect();
+    Ok(tables.vacuum(keep, &folds, dry).await?)
+}
+
 /// Looks after the tables until `stop`.
 pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Error> {
+    let mut turn = 0;
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(LOOK) => turn += 1,
         }
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            () = once(&config) => {}
+            () = once(&config, turn) => {}
         }
     }
 }
 
-async fn once(config: &Config) {
+async fn once(config: &Config, turn: u64) {
     match fold(config, When::Due, &|_, _, _| {}).await {
         Ok(done) if !done.folds.is_empty() => {
             tracing::debug!(folds = ?done.folds, rows = done.rows, "folded");
         }
         Ok(_) => {}
         Err(error) => tracing::warn!(%error, "the newest states could not be folded"),
+    }
+    if turn.is_multiple_of(COMPACT_TURNS) {
+        match compact(config, COMPACT_FILES, &|_| {}).await {
+            Ok(done) => tracing::debug!(files = done.files, became = done.became, "compacted"),
+            Err(error) => tracing::warn!(%error, "the tables' files could not be put together"),
+        }
+    }
+    if turn.is_multiple_of(VACUUM_TURNS) {
+        match vacuum(config, KEEP, false).await {
+            Ok(done) => tracing::debug!(files = done.files, bytes = done.bytes, "vacuumed"),
+            Err(error) => tracing::warn!(%error, "old files could not be deleted"),
+        }
     }
 }

@@ -27,11 +27,14 @@ mod settings;
 mod sink;
 pub mod store;
 mod tables;
+mod upkeep;
 
 pub use audit::{Audit, Fault, TableFile};
+pub use delta::compact::Compacted;
 pub use delta::maintain::Maintained;
 pub use delta::progress::Progress;
 pub use delta::seen::SeenKey;
+pub use delta::vacuum::Vacuumed;
 pub use error::SinkError;
 pub use folded::Folded;
 pub use prepare::Prepared;
@@ -39,6 +42,7 @@ pub use repair::{SetAside, repair};
 pub use settings::SinkSettings;
 pub use sink::{Committer, Sink};
 pub use tables::Written;
+pub use upkeep::Upkeep;
 
 #[cfg(test)]
 mod testing;

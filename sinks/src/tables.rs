@@ -78,6 +78,37 @@ impl Tables {
         Ok(tables)
     }
 
+    pub fn table_mut(&mut self, name: &str) -> Option<&mut Table> {
+        self.open.get_mut(name)
+    }
+
+    /// The versions that readers see.
+    pub fn shown_versions(&self) -> BTreeMap<String, i64> {
+        self.shown.read().unwrap_or_else(PoisonError::into_inner).progress.versions.clone()
+    }
+
+    /// Shows readers the versions since the ones that `progress` names in which no data changed. Where
+    /// data did, a batch is on its way, and its own end will name them.
+    pub async fn show_rearranged(&mut self) -> Result<(), SinkError> {
+        let mut versions = BTreeMap::new();
+        for (name, shown) in self.shown_versions() {
+            let Some(table) = self.open.get(name.as_str()) else { continue };
+            let newest = i64::try_from(table.version()).unwrap_or(i64::MAX);
+            if newest > shown && table.is_rearranged_since(shown.unsigned_abs()).await? {
+                versions.insert(name, newest);
+            }
+        }
+        let rename = progress::Rename {
+            versions,
+            cache: &self.cache,
+            level: self.settings.compression_level,
+        };
+        if let Some(table) = self.open.get_mut(PROGRESS.name) {
+            commit::rearrange(table, &rename, self.settings.commit_attempts).await?;
+        }
+        self.publish().await
+    }
+
     pub fn table(&self, name: &str) -> Option<&Table> {
         self.open.get(name)
     }

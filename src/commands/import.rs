@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ringlake_ingest::DataLock;
+use ringlake_queries::fold::When;
 use ringlake_transform::systems;
 
 use crate::app::App;
 use crate::error::Error;
 use crate::import::{self, Imported, Reading, Source};
 use crate::pipeline::{Counts, Writer, now};
+use crate::upkeep;
 use crate::wiring;
 
 /// Bring history from files straight into the tables
@@ -32,6 +34,9 @@ pub struct Args {
     /// The lines are envelopes
     #[arg(long)]
     enveloped: bool,
+    /// Leave it to a server, or to `ringlake rebuild --missing`, to fold the newest states
+    #[arg(long)]
+    no_fold: bool,
     /// The files; - is stdin
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -69,11 +74,29 @@ pub async fn run(args: Args, app: &App) -> Result<(), Error> {
         became.dead_lettered,
         became.repeated,
     ));
+    if !args.no_fold {
+        fold(app).await;
+    }
     if became.dead_lettered > 0 {
         app.console
             .note("hint: `ringlake dead-letters list` shows what could not be used, and why");
     }
     Ok(())
+}
+
+/// So that the first question need not merge all that came. The import is done without it as well.
+async fn fold(app: &App) {
+    let bar = app.console.bar(0, "folding");
+    let folded = upkeep::fold(app.config(), When::Due, &|fold, done, all| {
+        bar.set_length(all);
+        bar.set_position(done);
+        bar.set_message(fold);
+    })
+    .await;
+    bar.finish_and_clear();
+    if let Err(error) = folded {
+        tracing::warn!(%error, "the newest states could not be folded; `ringlake rebuild` does it");
+    }
 }
 
 fn reading(args: &Args) -> Result<Reading, Error> {

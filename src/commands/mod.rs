@@ -1,6 +1,7 @@
 //! One file a command, all of the same shape: its flags as `Args`, and `run`.
 
 pub mod check;
+pub mod compact;
 pub mod dead_letters;
 pub mod demo;
 pub mod explain;
@@ -15,5 +16,6 @@ pub mod serve;
 pub mod simulate;
 pub mod tokens;
 pub mod torture;
+pub mod vacuum;
 pub mod verify;
 pub mod write;

@@ -31,6 +31,7 @@ const KAFKA: &[&str] = &["ingest:produce"];
 const TRIM: &[&str] = &["ingest:compact"];
 const EXPORT: &[&str] = &["queries:export"];
 const FOLD: &[&str] = &["sinks:fold"];
+const UPKEEP: &[&str] = &["sinks:compact", "sinks:vacuum"];
 const REPAIR: &[&str] = &["sinks:repair"];
 
 /// The points of these steps, in the order of the steps.
@@ -46,7 +47,7 @@ fn points(steps: &[&str]) -> Vec<String> {
 
 #[test]
 fn every_fail_point_is_died_at() {
-    let groups = [IMPORT, TIDYING, SERVER, KAFKA, TRIM, EXPORT, FOLD, REPAIR].concat();
+    let groups = [IMPORT, TIDYING, SERVER, KAFKA, TRIM, EXPORT, FOLD, UPKEEP, REPAIR].concat();
     let mut died_at = points(&groups);
     let mut all: Vec<String> = faults::points().collect();
     died_at.sort();
@@ -210,6 +211,37 @@ fn a_death_while_states_are_folded_changes_no_answer() {
         place.ok(&["rebuild", "--missing"]);
         assert_eq!(asked(&place), expected);
     }
+    place.ok(&["verify"]);
+}
+
+#[test]
+fn a_death_while_files_are_put_together_or_deleted_changes_no_row() {
+    let sent = sample();
+    let expected = tables::reference(&sent);
+    let place = Place::new().with("RINGLAKE_FLUSH_MAX_BYTES", "16 KiB");
+    place.file("all.ndjson", events::envelopes(&sent));
+    place.ok(&["import", "--enveloped", "all.ndjson"]);
+    let upkeep = points(UPKEEP);
+    let (compact, vacuum) = upkeep.split_at(2);
+    for point in compact.iter().chain(&points(&["sinks:commit-calls"])) {
+        die_at(&place, point, &["compact"]);
+        tables::assert_same(&tables::contents(&place), &expected);
+    }
+    // What a kill left behind long ago.
+    for point in vacuum {
+        let lost = place.data().join("tables/calls/part-00000-lost.zstd.parquet");
+        std::fs::write(&lost, "cut").unwrap();
+        let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(8 * 24 * 3600);
+        std::fs::File::options().write(true).open(&lost).unwrap().set_modified(long_ago).unwrap();
+        die_at(&place, point, &["vacuum"]);
+        place.ok(&["vacuum"]);
+        assert!(!lost.exists());
+        tables::assert_same(&tables::contents(&place), &expected);
+    }
+    place.ok(&["compact"]);
+    assert_eq!(place.run(&["vacuum", "--keep", "1m"]).code, Some(2));
+    tables::positions(&place);
+    tables::assert_same(&tables::contents(&place), &expected);
     place.ok(&["verify"]);
 }
 

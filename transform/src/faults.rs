@@ -48,6 +48,8 @@ pub const STEPS: &[(&str, &str)] = &[
     ("sinks:checkpoint", "a table's log has a checkpoint"),
     ("sinks:tidy", "expired entries of a table's log are deleted"),
     ("sinks:sweep", "old files of `progress` are deleted"),
+    ("sinks:compact", "compacted files are stored; no commit names them"),
+    ("sinks:vacuum", "files that no version in reach names are deleted"),
     ("sinks:fold-file", "a folded file is stored; no manifest names it"),
     ("sinks:fold", "questions are answered from what was folded"),
     ("sinks:repair", "`verify --repair` sets a damaged commit aside"),

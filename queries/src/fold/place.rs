@@ -4,7 +4,7 @@
 //! Compaction adds files without new rows, which are passed over. Where the commits are gone, or rows
 //! were taken out, or a commit is another than the one that was folded up to, a fold is of no use.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
@@ -154,6 +154,7 @@ impl Place {
             .try_collect()
             .await?;
         let mut tail = Tail::default();
+        let mut compacted = HashSet::new();
         for body in commits {
             let Some(actions) = body.as_deref().and_then(actions) else { return Ok(None) };
             for action in actions {
@@ -162,10 +163,21 @@ impl Place {
                         tail.files.push(TailFile::added(table, &add));
                     }
                     Action::Remove(remove) if remove.data_change => return Ok(None),
+                    Action::Remove(remove) => {
+                        compacted.insert(format!("{table}/{}", remove.path));
+                    }
                     _ => {}
                 }
             }
             tail.commits += 1;
+        }
+        // Files that others took the place of are there until a vacuum.
+        for file in tail.files.iter().filter(|file| compacted.contains(&file.path)) {
+            match self.store.head(&Path::from(file.path.as_str())).await {
+                Ok(_) => {}
+                Err(object_store::Error::NotFound { .. }) => return Ok(None),
+                Err(error) => return Err(failed(&file.path)(error.into())),
+            }
         }
         Ok(Some(tail))
     }

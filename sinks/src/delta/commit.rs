@@ -97,10 +97,53 @@ pub(crate) async fn commit(
     Ok(tried)
 }
 
+/// Commits what moves no position. It is done, or of no use any more, once the change has no actions;
+/// returns whether we did it.
+///
+/// # Errors
+/// The last attempt's error after `attempts` failures, lost races not counted; [`SinkError::Unknown`]
+/// if the table cannot be asked.
+pub(crate) async fn rearrange(
+    table: &mut Table,
+    change: &dyn Change,
+    attempts: u32,
+) -> Result<bool, SinkError> {
+    let mut failed = 0;
+    loop {
+        look(table).await?;
+        let actions = change.actions(table).await?;
+        if actions.is_empty() {
+            return Ok(failed > 0);
+        }
+        match attempt(table, &[], change, actions).await {
+            Ok(()) => return Ok(true),
+            Err(SinkError::Table { source, .. })
+                if matches!(*source, DeltaTableError::VersionAlreadyExists(_)) => {}
+            Err(error) => {
+                failed += 1;
+                table.root.is_sound()?;
+                if failed >= attempts {
+                    return Err(error);
+                }
+                tokio::time::sleep(pause(failed)).await;
+            }
+        }
+    }
+}
+
 /// One attempt at the version after the table's present one.
 async fn once(table: &mut Table, moves: &[Move], change: &dyn Change) -> Result<(), SinkError> {
-    let name = table.spec.name;
     let actions = change.actions(table).await?;
+    attempt(table, moves, change, actions).await
+}
+
+async fn attempt(
+    table: &mut Table,
+    moves: &[Move],
+    change: &dyn Change,
+    actions: Vec<Action>,
+) -> Result<(), SinkError> {
+    let name = table.spec.name;
     let commit =
         CommitData::new(actions, change.operation(), note(change, moves), positions(moves));
     let failed = || SinkError::table(name, "committed to");

@@ -3,10 +3,12 @@
 //! [`table`] opens one ([`log`] whether its log is whole), [`files`] and [`stats`] turn rows into
 //! Parquet, [`rows`] leaves out what the table holds already, [`schema`] adds columns, [`commit`]
 //! makes rows and positions one commit, [`progress`] shows a batch to readers, [`seen`] reads event
-//! keys back, [`maintain`] tidies the log.
+//! keys back, [`maintain`] tidies the log,
+//! [`compact`] puts small files together, [`vacuum`] deletes what is out of reach.
 
 pub(crate) mod append;
 pub(crate) mod commit;
+pub(crate) mod compact;
 pub(crate) mod files;
 pub(crate) mod log;
 pub(crate) mod maintain;
@@ -16,3 +18,4 @@ pub(crate) mod schema;
 pub(crate) mod seen;
 pub(crate) mod stats;
 pub(crate) mod table;
+pub(crate) mod vacuum;

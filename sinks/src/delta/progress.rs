@@ -154,17 +154,60 @@ impl Change for Advance<'_> {
             lock(self.cache).insert(file.add.path.clone(), Arc::new(rows.clone()));
             actions.push(files::store(PROGRESS.name, table.log_store(), file).await?.into());
         }
-        actions.extend(out.into_iter().map(|file| {
-            Action::Remove(Remove {
-                path: file.path,
-                data_change: true,
-                deletion_timestamp: Some(chrono::Utc::now().timestamp_millis()),
-                extended_file_metadata: Some(true),
-                partition_values: Some(HashMap::new()),
-                size: Some(file.size),
-                ..Remove::default()
-            })
-        }));
+        actions.extend(out.into_iter().map(removed));
+        Ok(actions)
+    }
+}
+
+fn removed(file: LiveFile) -> Action {
+    Action::Remove(Remove {
+        path: file.path,
+        data_change: true,
+        deletion_timestamp: Some(chrono::Utc::now().timestamp_millis()),
+        extended_file_metadata: Some(true),
+        partition_values: Some(HashMap::new()),
+        size: Some(file.size),
+        ..Remove::default()
+    })
+}
+
+/// Names newer versions of tables in rows that are there, their positions as they are: the same rows
+/// lie in other files now.
+pub(crate) struct Rename<'a> {
+    pub versions: BTreeMap<String, i64>,
+    pub cache: &'a Cache,
+    pub level: i32,
+}
+
+#[async_trait]
+impl Change for Rename<'_> {
+    fn operation(&self) -> DeltaOperation {
+        DeltaOperation::Write { mode: SaveMode::Overwrite, partition_by: None, predicate: None }
+    }
+
+    /// None once the newest versions that `progress` names are these.
+    async fn actions(&self, table: &Table) -> Result<Vec<Action>, SinkError> {
+        let live = live(table, self.cache).await?;
+        let shown = Progress::of(&live).versions;
+        let is_news = |(table, version): (&String, &i64)| shown.get(table) < Some(version);
+        let Some(out) = live.into_iter().next().filter(|_| self.versions.iter().any(is_news))
+        else {
+            return Ok(Vec::new());
+        };
+        let renamed = |row: &Row| {
+            let mut tables = row.tables.as_ref().clone();
+            for (table, version) in &self.versions {
+                let held = tables.entry(table.clone()).or_insert(*version);
+                *held = (*held).max(*version);
+            }
+            Row { tables: Arc::new(tables), ..row.clone() }
+        };
+        let rows: Vec<Row> = out.rows.iter().map(renamed).collect();
+        let mut actions = Vec::new();
+        for file in files::encode(&PROGRESS, &encode(&rows)?, self.level)? {
+            actions.push(files::store(PROGRESS.name, table.log_store(), file).await?.into());
+        }
+        actions.push(removed(out));
         Ok(actions)
     }
 }

@@ -248,6 +248,26 @@ impl Table {
         Ok(())
     }
 
+    /// Whether no commit after this version changed data or columns.
+    pub async fn is_rearranged_since(&self, version: u64) -> Result<bool, SinkError> {
+        for version in version + 1..=self.version {
+            let commit = self.log_store.read_commit_entry(version).await;
+            let failed = SinkError::table(self.spec.name, "read again");
+            let Some(body) = commit.map_err(failed)? else { return Ok(false) };
+            let actions = log::parse(self.spec.name, &log::commit_path(version), &body)?;
+            let changes = |action: &Action| match action {
+                Action::Add(add) => add.data_change,
+                Action::Remove(remove) => remove.data_change,
+                Action::CommitInfo(_) => false,
+                _ => true,
+            };
+            if actions.iter().any(changes) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Whether the log may have been tidied behind our back, so that `catch_up` must come first.
     pub fn is_stale(&self) -> bool {
         self.looked_at.elapsed() > STALE

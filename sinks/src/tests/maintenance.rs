@@ -1,13 +1,14 @@
 //! Tidying must not lose a row, a position or a version that readers may still ask for.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use ringlake_transform::{LogPartition, Positions};
+use ringlake_transform::{LogPartition, Positions, tables};
 
 use super::ALL;
 use crate::delta::maintain::Maintained;
 use crate::testing::*;
-use crate::{Sink, SinkSettings};
+use crate::{Progress, Sink, SinkSettings, Upkeep, Vacuumed};
 
 fn files(folder: &tempfile::TempDir, table: &str) -> usize {
     let path = folder.path().join("tables").join(table);
@@ -76,4 +77,83 @@ async fn a_failing_checkpoint_harms_no_commit() {
     faults.clear();
     assert_eq!(sink.maintain().await.unwrap().checkpoints, 1);
     assert_eq!(sink.positions(), Positions::from_iter([(log, 51), (other, 3)]));
+}
+
+/// Small files of several batches, some of them with a column of their own.
+async fn many_small(folder: &tempfile::TempDir, log: &LogPartition) -> Sink {
+    let mut sink = sink(folder).await;
+    for n in 0..8 {
+        let offsets: Vec<i64> = (n * 5..n * 5 + 5).collect();
+        let mut deals = rows(&tables::DEALS, log, &offsets);
+        if n % 2 == 1 {
+            deals = with_column(deals, "cf_area", "Area");
+        }
+        let calls = rows(&tables::CALLS, log, &offsets);
+        sink.write(batch(log, n * 5, n * 5 + 4, vec![calls, deals])).await.unwrap();
+    }
+    sink
+}
+
+async fn sums(folder: &tempfile::TempDir, table: &str) -> Vec<String> {
+    let sql = "SELECT * FROM table ORDER BY \"offset\"";
+    let rows = ask(folder, table, sql).await;
+    let shown = arrow::util::pretty::pretty_format_batches(&rows).unwrap();
+    shown.to_string().lines().map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn compaction_keeps_rows_positions_and_versions() {
+    let (folder, log) = (folder(), calls_log());
+    let mut writer = many_small(&folder, &log).await;
+    let before = (sums(&folder, "calls").await, sums(&folder, "deals").await);
+    let shown = writer.progress().versions;
+    let mut upkeep = Upkeep::open(settings(&folder)).await.unwrap();
+    let done = upkeep.compact(2, &|_| {}).await.unwrap();
+    // A batch at the turn of the month left two files a table.
+    assert_eq!((done.files, done.rows), (18, 80), "{done:?}");
+    assert_eq!(done.became, 4, "two tables, two months: {done:?}");
+    assert_eq!((sums(&folder, "calls").await, sums(&folder, "deals").await), before);
+    // Readers are shown the new versions, at the same positions.
+    let progress = Progress::load(&settings(&folder).root, &Default::default()).await.unwrap();
+    assert_eq!(progress.positions, Positions::from_iter([(log.clone(), 39)]));
+    assert!(progress.versions["calls"] > shown["calls"], "{progress:?}");
+    // The writer knows nothing of it, and goes on.
+    let offsets: Vec<i64> = (40..45).collect();
+    writer.write(batch(&log, 38, 44, vec![rows(&tables::CALLS, &log, &offsets)])).await.unwrap();
+    assert_eq!(census(&folder, "calls").await, (45, 45, 0, 44));
+    assert_eq!(upkeep.compact(8, &|_| {}).await.unwrap().files, 0, "nothing small is left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compaction_that_lost_its_files_leaves_the_table_alone() {
+    let (folder, log) = (folder(), calls_log());
+    let mut writer = many_small(&folder, &log).await;
+    let (one, other) = (settings(&folder), settings(&folder));
+    let (one, other) = tokio::join!(
+        async { Upkeep::open(one).await.unwrap().compact(2, &|_| {}).await.unwrap() },
+        async { Upkeep::open(other).await.unwrap().compact(2, &|_| {}).await.unwrap() },
+    );
+    assert!(one.files + other.files >= 16, "{one:?} {other:?}");
+    writer.refresh().await.unwrap();
+    for table in ["calls", "deals"] {
+        assert_eq!(census(&folder, table).await, (40, 40, 0, 39), "{table}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn vacuum_deletes_what_is_out_of_reach_and_nothing_else() {
+    let (folder, log) = (folder(), calls_log());
+    let _writer = many_small(&folder, &log).await;
+    let mut upkeep = Upkeep::open(settings(&folder)).await.unwrap();
+    upkeep.compact(2, &|_| {}).await.unwrap();
+    let before = sums(&folder, "deals").await;
+    let week = Duration::from_secs(7 * 24 * 3600);
+    let none = HashSet::new();
+    assert_eq!(upkeep.vacuum(week, &none, false).await.unwrap(), Vacuumed::default());
+    let dry = upkeep.vacuum(Duration::ZERO, &none, true).await.unwrap();
+    assert_eq!(dry.files, 18, "{dry:?}");
+    assert_eq!(upkeep.vacuum(Duration::ZERO, &none, true).await.unwrap(), dry, "it was dry");
+    assert!(upkeep.vacuum(Duration::ZERO, &none, false).await.unwrap().files >= 18);
+    assert_eq!(sums(&folder, "deals").await, before);
+    assert_eq!(census(&folder, "calls").await, (40, 40, 0, 39));
 }
