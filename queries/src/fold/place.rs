@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::datasource::TableProvider;
+use datafusion::datasource::empty::EmptyTable;
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{
@@ -218,12 +219,18 @@ impl Place {
             .map(|path| ListingTableUrl::parse(format!("{}{path}", self.root)))
             .collect::<Result<_, _>>()
             .map_err(QueryError::Failed)?;
+        if urls.is_empty() {
+            let schema = schema.unwrap_or_else(|| Arc::new(Schema::empty()));
+            return Ok(Arc::new(EmptyTable::new(schema)));
+        }
         if self.root.scheme() != "file" {
             let log = logstore_for(&self.root, StorageConfig::default());
             let log = log.map_err(failed("the tables"))?;
             context.register_object_store(&self.root, log.root_object_store(None));
         }
-        let format: Arc<dyn FileFormat> = Arc::new(ParquetFormat::default());
+        // The same types of text as the tables have.
+        let format = ParquetFormat::default().with_force_view_types(false);
+        let format: Arc<dyn FileFormat> = Arc::new(format);
         let options = ListingOptions::new(format).with_file_extension(".parquet");
         let schema = match (schema, urls.first()) {
             (Some(schema), _) => schema,
