@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 
 use crate::app::App;
 use crate::commands::{
-    check, compact, dead_letters, demo, explain, export, import, ingest, log, query, rebuild, report,
-    serve, simulate, tokens, torture, vacuum, verify, write,
+    check, compact, dead_letters, demo, explain, export, import, ingest, log, query, rebuild,
+    report, serve, simulate, tokens, torture, vacuum, verify, write,
 };
 use crate::config::{self, Flags};
 use crate::console::Console;
