@@ -85,6 +85,7 @@ impl Command {
             Self::Write(args) => (None, args.kafka.clone()),
             Self::Log(args) => (None, args.kafka.clone()),
             Self::Verify(args) => (None, args.kafka.clone()),
+            Self::DeadLetters(args) => (None, args.kafka.clone()),
             _ => (None, None),
         };
         Flags { listen, kafka, ..Flags::default() }

@@ -1,7 +1,8 @@
 //! One event of the log as a line of JSON, and back: what `log dump` and `simulate` write, and
 //! `import --enveloped` reads.
 //!
-//! `{"system", "route", "received_at", "body"}`; a body that is not UTF-8 is `body_base64`.
+//! `{"system", "route", "received_at", "body"}`; a body that is not UTF-8 is `body_base64`, and a record that
+//! resolves a dead letter says so in `resolves`.
 
 use std::borrow::Cow;
 
@@ -9,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat};
-use ringlake_transform::Micros;
+use ringlake_transform::{Micros, Resolution};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -25,6 +26,9 @@ pub struct Envelope<'a> {
     body: Option<Cow<'a, str>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     body_base64: Option<Cow<'a, str>>,
+    /// Set where the record resolves a dead letter.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    resolves: Option<Cow<'a, str>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -50,7 +54,18 @@ impl<'a> Envelope<'a> {
             received_at: Some(Time::Text(time.into())),
             body: text.map(Into::into),
             body_base64: if text.is_none() { Some(STANDARD.encode(body).into()) } else { None },
+            resolves: None,
         }
+    }
+
+    #[must_use]
+    pub fn with_resolution(self, resolution: Option<&Resolution>) -> Self {
+        Self { resolves: resolution.map(|resolution| resolution.to_string().into()), ..self }
+    }
+
+    /// What it resolves, where it says so rightly.
+    pub fn resolution(&self) -> Option<Resolution> {
+        self.resolves.as_deref()?.parse().ok()
     }
 
     /// One line, without its end.
@@ -88,8 +103,12 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         for body in [&b"{\"a\": \"\\u00e9\n\"}"[..], b"\xff\x00"] {
-            let line = Envelope::new("a", Some("dial-in"), 1_772_000_000_123_456, body).line();
+            let resolution: Resolution = "retry 5 a/0/17".parse().unwrap();
+            let line = Envelope::new("a", Some("dial-in"), 1_772_000_000_123_456, body)
+                .with_resolution(Some(&resolution))
+                .line();
             let back: Envelope = serde_json::from_str(&line).unwrap();
+            assert_eq!(back.resolution(), Some(resolution));
             assert_eq!(back.body().unwrap(), body);
             assert_eq!(back.received_at(), Some(1_772_000_000_123_456));
             assert_eq!(back.route.as_deref(), Some("dial-in"));

@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::error::Error;
-use crate::pipeline::{self, Writer};
+use crate::pipeline::Writer;
 
 mod lines;
 mod reading;
@@ -69,7 +69,7 @@ pub async fn run(
             imported.skipped += piece.skipped;
             if !piece.batches.is_empty() {
                 writer.room().await?;
-                let (back, flat) = pipeline::flatten(flattener, piece.batches).await?;
+                let (back, flat) = writer.flatten(flattener, piece.batches).await?;
                 flattener = back;
                 writer.write(flat).await?;
             }

@@ -17,6 +17,7 @@ mod error;
 mod exports;
 mod faults;
 mod import;
+mod letters;
 mod logging;
 mod names;
 mod pipeline;

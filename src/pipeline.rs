@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use ringlake_ingest::{LogError, LogReader, Polled};
 use ringlake_sinks::Sink;
 use ringlake_transform::faults::{self, Side};
-use ringlake_transform::{FlatBatch, Flattener, RawBatch};
+use ringlake_transform::{Flattener, RawBatch};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
@@ -147,7 +147,7 @@ impl Run {
             return Ok(());
         };
         self.writer.room().await?;
-        let (flattener, batch) = flatten(flattener, batches).await?;
+        let (flattener, batch) = self.writer.flatten(flattener, batches).await?;
         self.flattener = Some(flattener);
         self.writer.write(batch).await
     }
@@ -190,18 +190,6 @@ impl Gathered {
     fn is_due(&self, flush: FlushSettings) -> bool {
         self.bytes >= flush.max_bytes || self.remaining(flush).is_some_and(|left| left.is_zero())
     }
-}
-
-/// Flattens where it holds up no other task.
-pub async fn flatten(
-    mut flattener: Flattener,
-    batches: Vec<RawBatch>,
-) -> Result<(Flattener, FlatBatch), Error> {
-    let work = move || {
-        let batch = flattener.flatten(batches);
-        (flattener, batch)
-    };
-    Ok(tokio::task::spawn_blocking(work).await?)
 }
 
 fn is_passing(error: &LogError) -> bool {

@@ -18,7 +18,7 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::delta::files;
 use crate::delta::log;
 use crate::delta::progress::{self, Cache, Progress};
-use crate::delta::seen::StoredFile;
+use crate::delta::scan::StoredFile;
 use crate::delta::table::Table;
 use crate::error::SinkError;
 use crate::root::Root;

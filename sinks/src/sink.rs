@@ -1,10 +1,13 @@
 //! The sink as others see it: batches in, positions and schemas out.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use arrow::datatypes::SchemaRef;
+use ringlake_transform::letters::LetterRow;
+use ringlake_transform::tables::DEAD_LETTERS;
 use ringlake_transform::{FlatBatch, Micros, Positions, TABLES};
 use tokio::sync::Mutex;
 
@@ -142,20 +145,32 @@ impl Sink {
         uncut(async move { tables.lock().await.refresh().await }).await
     }
 
-    /// Calls `f` for the events of the primary tables received at or after `since`; an event of
-    /// several rows comes several times.
+    /// Calls `f` for the events of the primary tables received in this time; an event of several rows
+    /// comes several times.
     pub async fn seen_keys(
         &self,
-        since: Micros,
+        received: RangeInclusive<Micros>,
         f: &mut (dyn FnMut(SeenKey<'_>) + Send),
     ) -> Result<(), SinkError> {
         let tables = self.tables.lock().await;
         for spec in TABLES.iter().filter(|spec| spec.primary) {
             if let Some(table) = tables.table(spec.name) {
-                seen::keys(table, since, f).await?;
+                seen::keys(table, &received, f).await?;
             }
         }
         Ok(())
+    }
+
+    /// Calls `f` for the rows of `dead_letters` received in this time.
+    pub async fn letters(
+        &self,
+        received: RangeInclusive<Micros>,
+        f: &mut (dyn FnMut(LetterRow<'_>) + Send),
+    ) -> Result<(), SinkError> {
+        match self.tables.lock().await.table(DEAD_LETTERS.name) {
+            Some(table) => seen::letters(table, &received, f).await,
+            None => Ok(()),
+        }
     }
 }
 

@@ -146,7 +146,8 @@ impl Left {
 fn write(batch: &RawBatch, out: &mut impl Write) -> Result<u64, Error> {
     for event in &batch.events {
         let route = event.route.as_deref();
-        let envelope = Envelope::new(batch.system.name(), route, event.received_at, &event.body);
+        let envelope = Envelope::new(batch.system.name(), route, event.received_at, &event.body)
+            .with_resolution(event.resolution.as_deref());
         writeln!(out, "{}", envelope.line()).map_err(Error::Output)?;
     }
     Ok(batch.events.len() as u64)

@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::commands::tokens;
 use crate::error::Error;
 use crate::exports;
+use crate::letters;
 use crate::server::Server;
 use crate::stop::Stop;
 use crate::upkeep;
@@ -39,6 +40,7 @@ pub async fn run(_args: Args, app: &App) -> Result<(), Error> {
     let vendor_tokens = Arc::new(wiring::tokens(config)?);
     let sink = server.open_sink(config).await?;
     server.start_pipeline(config, both.reader, sink);
+    server.spawn(letters::watch::run(config.clone(), both.log.clone(), stop.soon.clone()));
     let address = server.open_door(config, both.log, vendor_tokens.clone()).await?;
     if first_start {
         tokens::announce(config, &vendor_tokens, app.console)?;

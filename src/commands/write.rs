@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::commands::ingest::needs_kafka;
 use crate::error::Error;
 use crate::exports;
+use crate::letters;
 use crate::server::Server;
 use crate::stop::Stop;
 use crate::upkeep;
@@ -37,6 +38,8 @@ pub async fn run(_args: Args, app: &App) -> Result<(), Error> {
         config.log.kafka.brokers,
         config.tables_root()
     ));
+    let log = wiring::kafka_log(config).await?;
+    server.spawn(letters::watch::run(config.clone(), log, stop.soon.clone()));
     server.spawn(exports::schedule(config.clone(), stop.soon.clone()));
     server.spawn(upkeep::run(config.clone(), stop.soon.clone()));
     server.run().await

@@ -111,6 +111,7 @@ impl<R: Read> Pieces<R> {
             received_at: self.reading.received_at,
             route: self.reading.route.clone(),
             body: line,
+            resolution: None,
         })
     }
 
@@ -126,7 +127,8 @@ impl<R: Read> Pieces<R> {
             (None, _) => None,
         };
         let received_at = envelope.received_at().unwrap_or(self.reading.received_at);
-        Some(RawEvent { offset, received_at, route, body: envelope.body()? })
+        let resolution = envelope.resolution().map(Arc::new);
+        Some(RawEvent { offset, received_at, route, body: envelope.body()?, resolution })
     }
 }
 

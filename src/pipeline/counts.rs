@@ -18,6 +18,7 @@ pub struct Counts {
     written: IntCounter,
     dead_lettered: IntCounter,
     repeated: IntCounter,
+    resolved: IntCounter,
     misfits: IntCounter,
     committed: watch::Sender<Committed>,
     /// Why nothing can be written at present.
@@ -35,6 +36,7 @@ impl Counts {
             written: counter("written_events", "Events whose rows are in the tables")?,
             dead_lettered: counter("dead_lettered_events", "Events kept as dead letters")?,
             repeated: counter("repeated_events", "Repeats of events that were there already")?,
+            resolved: counter("resolved_letters", "Dead letters that came through the log again")?,
             misfits: counter("misfit_values", "Values that did not fit their column")?,
             committed: watch::Sender::default(),
             trouble: watch::Sender::default(),
@@ -46,6 +48,7 @@ impl Counts {
         self.written.inc_by(counts.written);
         self.dead_lettered.inc_by(counts.dead_lettered);
         self.repeated.inc_by(counts.repeated);
+        self.resolved.inc_by(counts.resolved);
         self.misfits.inc_by(counts.misfits);
         self.committed.send_modify(|committed| {
             committed.events += counts.received;

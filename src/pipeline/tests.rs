@@ -42,6 +42,7 @@ fn events(first: i64, last: i64) -> Polled {
         offset,
         received_at: 1_772_000_000_000_000 + offset,
         route: None,
+        resolution: None,
         body: format!("no event {offset}").into(),
     };
     Polled::Events(vec![RawBatch {

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use ringlake_sinks::{Sink, SinkError};
 use ringlake_transform::faults::{self, Mutant};
+use ringlake_transform::letters::Wanted;
 use ringlake_transform::systems::REPEAT_WINDOW;
-use ringlake_transform::{FlatBatch, Flattener, Micros, Positions};
+use ringlake_transform::{FlatBatch, Flattener, Micros, Positions, RawBatch};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -32,6 +33,8 @@ pub struct Start {
 enum Order {
     Write(FlatBatch),
     Begin(oneshot::Sender<Start>),
+    /// Tell a flattener what the tables hold of this.
+    LookUp(Box<Flattener>, Wanted, oneshot::Sender<Flattener>),
     Drain(oneshot::Sender<()>),
 }
 
@@ -78,6 +81,30 @@ impl Writer {
             Ok(start) => Ok(start),
             Err(_) => Err(self.failure().await),
         }
+    }
+
+    /// Flattens batches where that holds up no other task. If they resolve dead letters, what was
+    /// ordered before is finished first, and the flattener is told what the tables hold of these.
+    pub async fn flatten(
+        &mut self,
+        mut flattener: Flattener,
+        batches: Vec<RawBatch>,
+    ) -> Result<(Flattener, FlatBatch), Error> {
+        let work = move || (Wanted::of(&batches), batches);
+        let (wanted, batches) = tokio::task::spawn_blocking(work).await?;
+        if let Some(wanted) = wanted {
+            let (answer, told) = oneshot::channel();
+            self.order(Order::LookUp(Box::new(flattener), wanted, answer)).await?;
+            flattener = match told.await {
+                Ok(told) => told,
+                Err(_) => return Err(self.failure().await),
+            };
+        }
+        let work = move || {
+            let batch = flattener.flatten(batches);
+            (flattener, batch)
+        };
+        Ok(tokio::task::spawn_blocking(work).await?)
     }
 
     /// Waits until all that was ordered is done.
@@ -144,6 +171,9 @@ impl Work {
                     self.settle().await?;
                     let _ = answer.send(self.begin().await?);
                 }
+                Order::LookUp(flattener, wanted, answer) => {
+                    let _ = answer.send(self.look_up(*flattener, &wanted).await?);
+                }
                 Order::Drain(answer) => {
                     self.settle().await?;
                     let _ = answer.send(());
@@ -205,6 +235,22 @@ impl Work {
         Ok(Start { positions: self.sink.positions(), flattener })
     }
 
+    async fn look_up(
+        &mut self,
+        mut flattener: Flattener,
+        wanted: &Wanted,
+    ) -> Result<Flattener, Error> {
+        self.settle().await?;
+        let counts = self.commits.counts.clone();
+        let mut patience = Patience::new(&counts);
+        loop {
+            match recall(&mut self.sink, &mut flattener, wanted).await {
+                Ok(()) => return Ok(flattener),
+                Err(error) => patience.wait_out(error).await?,
+            }
+        }
+    }
+
     /// Tidying is nobody's hurry: what fails is tried again at the next turn.
     async fn tidy(&mut self) {
         if self.tidied.is_some_and(|tidied| tidied.elapsed() < TIDY) {
@@ -224,7 +270,7 @@ pub async fn knowing(sink: &Sink) -> Result<Flattener, SinkError> {
         return Ok(flattener);
     }
     let since = now().saturating_sub(REPEAT_WINDOW);
-    sink.seen_keys(since, &mut |seen| {
+    sink.seen_keys(since..=Micros::MAX, &mut |seen| {
         flattener.remember(
             seen.system,
             seen.event_key,
@@ -235,6 +281,29 @@ pub async fn knowing(sink: &Sink) -> Result<Flattener, SinkError> {
     })
     .await?;
     Ok(flattener)
+}
+
+/// Tells the flattener of the letters that a batch resolves, and of their events where the tables have
+/// them; what other writers have committed counts too.
+async fn recall(
+    sink: &mut Sink,
+    flattener: &mut Flattener,
+    wanted: &Wanted,
+) -> Result<(), SinkError> {
+    sink.refresh().await?;
+    sink.letters(wanted.received(), &mut |row| {
+        if wanted.letter(row.id) {
+            flattener.know_letter(&row);
+        }
+    })
+    .await?;
+    sink.seen_keys(wanted.received(), &mut |seen| {
+        if wanted.event(seen.system, seen.event_key, seen.received_at) {
+            let at = &seen.partition;
+            flattener.remember(seen.system, seen.event_key, seen.received_at, at, seen.offset);
+        }
+    })
+    .await
 }
 
 pub fn now() -> Micros {

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use indicatif::ProgressBar;
 use ringlake_ingest::{Log, LogError, LogReader, LogStatus, Polled};
 use ringlake_sinks::Audit;
-use ringlake_transform::{Flattener, LogPartition, Positions, RawBatch};
+use ringlake_transform::{Flattener, LogPartition, Positions, RawBatch, RawEvent};
 
-use super::{Findings, Held, Tables, keys};
+use super::{Findings, Held, Tables, keys, letter};
 use crate::error::Error;
 
 const CHUNK: usize = 8 << 20;
@@ -86,6 +86,17 @@ pub async fn read(
     Ok(reading.lines)
 }
 
+/// Whether the event resolves a dead letter that another place of the log has closed.
+fn closed_elsewhere(
+    closed: &HashMap<u128, (LogPartition, i64)>,
+    partition: &LogPartition,
+    event: &RawEvent,
+) -> bool {
+    let letter = event.resolution.as_ref().map(|resolution| letter(&resolution.letter));
+    let place = letter.and_then(|letter| closed.get(&letter));
+    place.is_some_and(|(at, offset)| (at, *offset) != (partition, event.offset))
+}
+
 impl<'a> Reading<'a> {
     fn begin(
         audit: &'a Audit,
@@ -147,7 +158,7 @@ impl<'a> Reading<'a> {
             line.rows += u64::from(has_row);
             line.letters += u64::from(is_letter);
             line.repeats += u64::from(!has_row && !is_letter);
-            !has_row && !is_letter
+            !has_row && !is_letter && !closed_elsewhere(&self.tables.closed, partition, event)
         });
         if !batch.events.is_empty() {
             self.want(batch);

@@ -5,6 +5,7 @@
 //! | has one row in one primary table | counting every row's place once, a bit an offset |
 //! | is a dead letter | the same, of `dead_letters` |
 //! | is a repeat, and has no row | the event's key, read anew from the log, stands in another row |
+//! | resolves a dead letter, and has no row | the same, or another place of the log has closed the letter |
 //! | was trimmed from the log | the sums that `progress` keeps: events = rows + dead letters + repeats |
 //!
 //! What lies beyond that position is not yet committed. Files are compared with the Delta log, row for row,
@@ -19,6 +20,7 @@ use arrow::datatypes::Int64Type;
 use arrow::record_batch::RecordBatch;
 use indicatif::ProgressBar;
 use ringlake_sinks::{Audit, Fault, TableFile};
+use ringlake_transform::letters::Outcome;
 use ringlake_transform::repeats::key_of;
 use ringlake_transform::tables::{DEAD_LETTERS, PROGRESS};
 use ringlake_transform::{LogPartition, Tally};
@@ -85,12 +87,14 @@ pub struct Tables {
     pub files: u64,
     pub bytes: u64,
     pub rows: u64,
+    /// By their ids as [`letter`], the dead letters that were closed, and where in the log.
+    pub closed: HashMap<u128, (LogPartition, i64)>,
     /// The files in which event keys stand.
     primary: Vec<TableFile>,
 }
 
 const PLACES: &[&str] = &["topic", "partition", "offset"];
-const LETTERS: &[&str] = &["topic", "partition", "offset", "retried_at"];
+const LETTERS: &[&str] = &["topic", "partition", "offset", "retried_at", "id", "outcome"];
 
 /// Checks every file, and notes the place of every row.
 pub async fn read_tables(
@@ -151,6 +155,9 @@ impl Tables {
         };
         let is_letter = file.table.name == DEAD_LETTERS.name;
         let retried = batch.column_by_name("retried_at");
+        if is_letter {
+            self.closed.extend(closings(batch).into_iter().flatten());
+        }
         for (row, (partition, offset)) in places.enumerate() {
             let last = newest.entry(partition.clone()).or_insert(offset);
             *last = offset.max(*last);
@@ -218,6 +225,20 @@ fn places(batch: &RecordBatch) -> Option<impl Iterator<Item = (LogPartition, i64
         (place, offsets.value(row))
     };
     Some((0..batch.num_rows()).map(place))
+}
+
+/// The rows that close a letter, by its id.
+fn closings(batch: &RecordBatch) -> Option<impl Iterator<Item = (u128, (LogPartition, i64))>> {
+    let text = |name: &str| batch.column_by_name(name)?.as_string_opt::<i32>();
+    let (ids, outcomes) = (text("id")?, text("outcome")?);
+    let closes = |row: usize| outcomes.is_valid(row) && Outcome::closes(outcomes.value(row));
+    let closing = places(batch)?.enumerate().filter(move |(row, _)| closes(*row));
+    Some(closing.map(|(row, place)| (letter(ids.value(row)), place)))
+}
+
+/// What stands for the id of a dead letter.
+pub fn letter(id: &str) -> u128 {
+    key_of("", id)
 }
 
 /// The key of each row's event.

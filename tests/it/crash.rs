@@ -33,9 +33,11 @@ const EXPORT: &[&str] = &["queries:export"];
 const FOLD: &[&str] = &["sinks:fold"];
 const UPKEEP: &[&str] = &["sinks:compact", "sinks:vacuum"];
 const REPAIR: &[&str] = &["sinks:repair"];
+/// Died at in `letters.rs`.
+pub const LETTERS: &[&str] = &["ringlake:letters"];
 
 /// The points of these steps, in the order of the steps.
-fn points(steps: &[&str]) -> Vec<String> {
+pub fn points(steps: &[&str]) -> Vec<String> {
     let of = |step: &&str| {
         let step = (*step).to_owned();
         faults::points().filter(move |point| point.starts_with(&step))
@@ -47,7 +49,8 @@ fn points(steps: &[&str]) -> Vec<String> {
 
 #[test]
 fn every_fail_point_is_died_at() {
-    let groups = [IMPORT, TIDYING, SERVER, KAFKA, TRIM, EXPORT, FOLD, UPKEEP, REPAIR].concat();
+    let groups =
+        [IMPORT, TIDYING, SERVER, KAFKA, TRIM, EXPORT, FOLD, UPKEEP, REPAIR, LETTERS].concat();
     let mut died_at = points(&groups);
     let mut all: Vec<String> = faults::points().collect();
     died_at.sort();

@@ -11,7 +11,7 @@ use ringlake_ingest::log::{
     EmbeddedLog, EmbeddedSettings, KafkaLog, KafkaReader, KafkaSettings, Log, LogError, LogReader,
     MAX_EVENT_BYTES, Membership, NewRecord, Polled,
 };
-use ringlake_transform::{LogPartition, Positions, RawEvent, SYSTEMS};
+use ringlake_transform::{LogPartition, Positions, RawEvent, Resolution, SYSTEMS};
 
 use crate::harness::kafka;
 use crate::harness::wait::PATIENCE;
@@ -119,6 +119,7 @@ pub fn record(system: usize, key: &str, body: impl Into<Bytes>) -> NewRecord {
         system: SYSTEMS[system],
         key: Some(key.to_owned()),
         route: None,
+        resolution: None,
         received_at: 1_775_000_000_000_001,
         body: body.into(),
     }
@@ -140,13 +141,18 @@ fn sorted(mut texts: Vec<String>) -> Vec<String> {
 async fn what_is_appended_is_read(place: Place) {
     let opened = place.open().await;
     let odd: Vec<u8> = (0..=255).collect();
+    let resolution: Resolution = "retry 1775000000000002 import:00/0/7".parse().unwrap();
     let sent = vec![
         NewRecord { route: Some("hangup".into()), ..record(3, "call:1", odd.clone()) },
         NewRecord { key: None, received_at: 7, ..record(0, "", &b"{\"a\": 1}"[..]) },
         record(1, "deal:1", Bytes::new()),
+        NewRecord {
+            resolution: Some(Arc::new(resolution.clone())),
+            ..record(2, "letter", "again")
+        },
     ];
     opened.log.append(sent).await.unwrap();
-    let events = opened.read(&Positions::default(), 3).await;
+    let events = opened.read(&Positions::default(), 4).await;
     let of = |system: usize| {
         let topic = |(partition, _): &&(LogPartition, RawEvent)| {
             partition.topic.ends_with(SYSTEMS[system].name())
@@ -159,6 +165,8 @@ async fn what_is_appended_is_read(place: Place) {
     assert_eq!((of(0).body.as_ref(), of(0).received_at), (&b"{\"a\": 1}"[..], 7));
     assert_eq!(of(0).route, None);
     assert!(of(1).body.is_empty());
+    assert_eq!(of(1).resolution, None);
+    assert_eq!(of(2).resolution.as_deref(), Some(&resolution));
 }
 
 async fn events_of_one_key_stay_in_order(place: Place) {

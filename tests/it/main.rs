@@ -12,6 +12,7 @@ mod demo;
 mod exports;
 mod harness;
 mod imports;
+mod letters;
 mod log_contract;
 mod log_kafka;
 mod mutants;

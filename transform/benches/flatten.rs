@@ -57,6 +57,7 @@ fn batch(system: &'static dyn System, payloads: &[Payload], first: i64) -> RawBa
     let event = |n: usize| {
         let payload = &payloads[n % payloads.len()];
         RawEvent {
+            resolution: None,
             offset: first + n as i64,
             // Beyond every window, so that no event is a repeat.
             received_at: 1_800_000_000_000_000 + (first + n as i64) * 864_000_000_000,

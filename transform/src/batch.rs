@@ -23,6 +23,8 @@ pub struct EventCounts {
     pub written: u64,
     pub dead_lettered: u64,
     pub repeated: u64,
+    /// Of those received, the dead letters that were tried again or closed.
+    pub resolved: u64,
     /// Values that did not fit their column's type and went to `extra`.
     pub misfits: u64,
     /// JSON keys that stood twice in one object; the last one won.

@@ -43,6 +43,7 @@ pub(crate) fn rows_of(system: &'static dyn System, route: Option<&str>, body: &[
             received_at: RECEIVED_AT,
             route: route.map(Arc::from),
             body: event.body,
+            resolution: None,
         })
         .collect();
     let range = OffsetRange::new(0, events.len() as i64 - 1);
@@ -141,6 +142,7 @@ fn iparams_reach_no_row() {
                     received_at: RECEIVED_AT,
                     route: None,
                     body: body.into(),
+                    resolution: None,
                 };
                 let partition = LogPartition::new("t", 0);
                 let range = OffsetRange::new(0, 0);
@@ -174,6 +176,7 @@ fn a_repeat_makes_one_row_and_a_replay_makes_its_row_again() {
         received_at: RECEIVED_AT + offset,
         route: None,
         body: body.clone(),
+        resolution: None,
     };
     let batch = |first: i64, last: i64| RawBatch {
         partition: LogPartition::new("t", 0),

@@ -31,8 +31,39 @@ impl fmt::Display for Stage {
     }
 }
 
-/// Why one event was refused. `cause` groups dead letters and is from a small fixed set;
-/// `message` tells this one's story.
+/// Every cause there is, and what would mend it: at the sender, or here.
+const CAUSES: &[(&str, &str)] = &[
+    (
+        "not-utf8",
+        "the sender has to send UTF-8: see what encodes the body between the vendor and here",
+    ),
+    (
+        "not-json",
+        "see what cuts or changes the body between the vendor and here, or who else sends to this route",
+    ),
+    ("too-deep", "no vendor nests values this deep: see who else sends to this route"),
+    ("too-long", "no vendor sends events this long: see who else sends to this route"),
+    ("empty", "see who sends requests without an event to this route"),
+    (
+        "no-event-name",
+        "this is no event of the route's vendor: register the right route's URL at the one that sent it",
+    ),
+    (
+        "unknown-event",
+        "a newer version of ringlake may know it, and tries it again by itself; or unsubscribe from this \
+         event at the vendor, and drop the letters",
+    ),
+    ("no-data", "the vendor's event is not whole: see whether an app or proxy between changes it"),
+    ("no-id", "the vendor's event is not whole: see whether an app or proxy between changes it"),
+];
+
+/// What would mend dead letters of this cause; none if it is not one of this version's.
+pub fn mend(cause: &str) -> Option<&'static str> {
+    CAUSES.iter().find(|(known, _)| *known == cause).map(|(_, mend)| *mend)
+}
+
+/// Why one event was refused. `cause` groups dead letters and is one of [`CAUSES`]; `message` tells this
+/// one's story.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{message}")]
 pub struct Rejection {
@@ -43,6 +74,7 @@ pub struct Rejection {
 
 impl Rejection {
     pub fn new(stage: Stage, cause: &'static str, message: impl Into<String>) -> Self {
+        debug_assert!(mend(cause).is_some(), "{cause} is not among CAUSES");
         Self { stage, cause, message: message.into() }
     }
 }

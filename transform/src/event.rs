@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::letters::Resolution;
 use crate::offsets::OffsetRange;
 use crate::systems::System;
 
@@ -47,6 +48,8 @@ pub struct RawEvent {
     pub route: Option<Arc<str>>,
     /// The vendor's bytes, less the value of `iparams`.
     pub body: Bytes,
+    /// Set where this is no news of a vendor but a dead letter that is to be tried again, or closed.
+    pub resolution: Option<Arc<Resolution>>,
 }
 
 /// Consecutive events of one log partition, in offset order, with the range they cover.

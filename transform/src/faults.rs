@@ -55,6 +55,10 @@ pub const STEPS: &[(&str, &str)] = &[
     ("sinks:repair", "`verify --repair` sets a damaged commit aside"),
     ("queries:export", "an export has its name; the folder above is not synced"),
     ("ringlake:release", "the log is told what the tables hold"),
+    (
+        "ringlake:letters",
+        "what was asked of dead letters in a file is in the log; the file is removed",
+    ),
 ];
 
 /// All fail points: `sinks:commit-calls:before` and the others.

@@ -3,6 +3,7 @@
 //! The order of events is kept, a repeat makes no row, and an event that cannot be used becomes a
 //! dead letter; so a batch never fails and `received = written + dead_lettered + repeated`.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use arrow::datatypes::SchemaRef;
@@ -11,11 +12,16 @@ use crate::batch::{EventCounts, FlatBatch};
 use crate::error::Rejection;
 use crate::event::{LogPartition, Micros, RawBatch, RawEvent};
 use crate::json::{Tape, redact_iparams};
+use crate::letters::{LetterRow, Letters};
 use crate::repeats::{self, Seen};
 use crate::rows::{Origin, Origins, RowWriter, TableRows};
 use crate::systems::{REPEAT_WINDOW, System};
 use crate::tables::{DEAD_LETTERS, TABLES, TableSpec};
 use crate::values;
+
+mod resolve;
+
+pub use resolve::Trial;
 
 /// What is common to all rows of one event, as its system read it.
 #[derive(Clone, Debug)]
@@ -27,6 +33,19 @@ pub struct Head<'e> {
     /// The vendor's time; where it is missing or cannot be, the receipt counts.
     pub event_time: Option<Micros>,
     pub event_key: &'e str,
+}
+
+impl<'e> Head<'e> {
+    /// Of what could not be used, so that nothing is known of it but its bytes.
+    fn of_letter(system: &dyn System, event_key: &'e str) -> Self {
+        Self {
+            system: system.name(),
+            account_id: None,
+            event_type: "",
+            event_time: None,
+            event_key,
+        }
+    }
 }
 
 /// What the rows of one event have besides: where it lies in the log, and when it came.
@@ -104,18 +123,16 @@ impl<'a> Output<'a> {
         self.tables.labels.insert(key)
     }
 
-    fn dead_letter(&mut self, system: &dyn System, event: &RawEvent, rejection: &Rejection) {
-        let body = redact_iparams(&mut self.tables.tape, &event.body).into_owned();
-        let key = repeats::body_key(&body);
-        let head = Head {
-            system: system.name(),
-            account_id: None,
-            event_type: "",
-            event_time: None,
-            event_key: &key,
-        };
-        if !self.begin(&head) {
-            return;
+    /// Makes the event a dead letter, and returns its id; none if it is a repeat of one.
+    fn dead_letter(
+        &mut self,
+        system: &dyn System,
+        event: &RawEvent,
+        rejection: &Rejection,
+    ) -> Option<String> {
+        let key = repeats::body_key(&event.body);
+        if !self.begin(&Head::of_letter(system, &key)) {
+            return None;
         }
         self.counts.dead_lettered += 1;
         let id = format!("{}/{}", self.place.at, self.place.offset);
@@ -124,8 +141,9 @@ impl<'a> Output<'a> {
             .text("stage", rejection.stage.as_str())
             .text("cause", rejection.cause)
             .text("message", &rejection.message)
-            .binary("body", &body)
+            .binary("body", &event.body)
             .some_text("route", event.route.as_deref());
+        Some(id)
     }
 }
 
@@ -138,6 +156,14 @@ struct Tables {
 }
 
 impl Tables {
+    /// The door has cut `iparams` out; whoever else writes to the log may not have.
+    fn without_iparams<'e>(&mut self, event: &'e RawEvent) -> Cow<'e, RawEvent> {
+        match redact_iparams(&mut self.tape, &event.body) {
+            Cow::Borrowed(_) => Cow::Borrowed(event),
+            Cow::Owned(body) => Cow::Owned(RawEvent { body: body.into(), ..event.clone() }),
+        }
+    }
+
     fn row<'r>(
         &'r mut self,
         spec: &'static TableSpec,
@@ -154,6 +180,8 @@ impl Tables {
 pub struct Flattener {
     tables: Tables,
     seen: Seen,
+    /// The letters that the next batch resolves, and those that it makes.
+    letters: Letters,
 }
 
 impl Default for Flattener {
@@ -170,7 +198,7 @@ impl Flattener {
         let rows = TABLES.iter().map(|t| TableRows::new(t, schemas.get(t.name))).collect();
         let labels = hashbrown::HashSet::new();
         let tables = Tables { rows, origins: Origins::default(), labels, tape: Tape::default() };
-        Self { tables, seen: Seen::default() }
+        Self { tables, seen: Seen::default(), letters: Letters::default() }
     }
 
     /// Tells of an event that the tables hold already, so that its repeats are recognised.
@@ -207,6 +235,7 @@ impl Flattener {
         flat.tables = rows.iter_mut().filter_map(|table| table.finish(origins)).collect();
         origins.clear();
         self.seen.forget_old(REPEAT_WINDOW);
+        self.letters.clear();
         flat
     }
 
@@ -219,16 +248,32 @@ impl Flattener {
     ) {
         counts.received += 1;
         let unused = counts.dead_lettered + counts.repeated;
+        let event = &*self.tables.without_iparams(event);
+        let resolution = event.resolution.as_deref();
+        if resolution.is_none_or(|r| !self.resolve(system, at, event, r, counts)) {
+            self.news(system, at, event, counts);
+        }
+        if counts.dead_lettered + counts.repeated == unused {
+            counts.written += 1;
+        }
+    }
+
+    fn news(
+        &mut self,
+        system: &'static dyn System,
+        at: &LogPartition,
+        event: &RawEvent,
+        counts: &mut EventCounts,
+    ) {
         let window = system.repeat_window();
         let place = Place { at, offset: event.offset, received_at: event.received_at, window };
         let (tables, seen) = (&mut self.tables, &mut self.seen);
         let mut out = Output { tables, seen, counts, place, event_time: None };
         if let Err(rejection) = system.flatten(event, &mut out) {
             debug_assert!(out.event_time.is_none(), "rejected after its rows were begun");
-            out.dead_letter(system, event, &rejection);
-        }
-        if counts.dead_lettered + counts.repeated == unused {
-            counts.written += 1;
+            if let Some(id) = out.dead_letter(system, event, &rejection) {
+                self.letters.know(&LetterRow::first(&id, at, event.offset));
+            }
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod faults;
 pub mod flatten;
 pub mod folded;
 pub mod json;
+pub mod letters;
 pub mod merge;
 #[cfg(test)]
 mod nothing_lost;
@@ -30,9 +31,10 @@ pub mod values;
 
 pub use batch::{EventCounts, FlatBatch, TableBatch, Tally};
 pub use columns::{Column, Kind};
-pub use error::{Rejection, Stage, UnknownName};
+pub use error::{Rejection, Stage, UnknownName, mend};
 pub use event::{LogPartition, Micros, RawBatch, RawEvent};
 pub use flatten::Flattener;
+pub use letters::Resolution;
 pub use offsets::{OffsetRange, Positions};
 pub use systems::{SYSTEMS, System};
 pub use tables::{TABLES, TableSpec};

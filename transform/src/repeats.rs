@@ -66,6 +66,11 @@ impl Seen {
         self.keys.len()
     }
 
+    /// The keys that are remembered, with the receipt of each.
+    pub fn keys(&self) -> impl Iterator<Item = (u128, Micros)> {
+        self.keys.iter().map(|(key, sight)| (*key, sight.received_at))
+    }
+
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }

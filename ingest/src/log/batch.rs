@@ -7,7 +7,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ringlake_transform::{LogPartition, Micros, OffsetRange, RawBatch, RawEvent, System};
+use ringlake_transform::{
+    LogPartition, Micros, OffsetRange, RawBatch, RawEvent, Resolution, System,
+};
 
 pub(super) struct BatchBuilder {
     partition: LogPartition,
@@ -22,6 +24,7 @@ struct Record {
     offset: i64,
     received_at: Micros,
     route: Option<Arc<str>>,
+    resolution: Option<Arc<Resolution>>,
     body: Range<usize>,
 }
 
@@ -40,12 +43,14 @@ impl BatchBuilder {
         offset: i64,
         received_at: Micros,
         route: Option<&str>,
+        resolution: Option<Resolution>,
         body: &[u8],
     ) {
         let start = self.bodies.len();
         self.bodies.extend_from_slice(body);
         let route = route.map(|route| self.shared(route));
-        self.records.push(Record { offset, received_at, route, body: start..self.bodies.len() });
+        let (resolution, body) = (resolution.map(Arc::new), start..self.bodies.len());
+        self.records.push(Record { offset, received_at, route, resolution, body });
     }
 
     fn shared(&mut self, route: &str) -> Arc<str> {
@@ -67,6 +72,7 @@ impl BatchBuilder {
             offset: record.offset,
             received_at: record.received_at,
             route: record.route,
+            resolution: record.resolution,
             body: bodies.slice(record.body),
         };
         let events = self.records.into_iter().map(event).collect();
@@ -82,16 +88,18 @@ mod tests {
     #[test]
     fn keeps_bodies_routes_and_the_range() {
         let mut builder = BatchBuilder::new(LogPartition::new("t", 2), SYSTEMS[0]);
-        builder.push(4, 10, Some("hangup"), b"one");
-        builder.push(9, 11, Some("hangup"), b"");
-        builder.push(10, 12, None, b"three");
+        let resolution: Resolution = "drop 5 t/2/1".parse().unwrap();
+        builder.push(4, 10, Some("hangup"), None, b"one");
+        builder.push(9, 11, Some("hangup"), Some(resolution.clone()), b"");
+        builder.push(10, 12, None, None, b"three");
         assert!(builder.is_of("t", 2) && !builder.is_of("t", 1) && !builder.is_of("u", 2));
         let batch = builder.finish().unwrap();
         assert_eq!(batch.range, OffsetRange::new(4, 10));
         let bodies: Vec<&[u8]> = batch.events.iter().map(|event| event.body.as_ref()).collect();
         assert_eq!(bodies, [&b"one"[..], b"", b"three"]);
         assert_eq!(batch.events[1].route.as_deref(), Some("hangup"));
-        assert_eq!(batch.events[2].route, None);
+        assert_eq!(batch.events[1].resolution.as_deref(), Some(&resolution));
+        assert_eq!((&batch.events[2].route, &batch.events[2].resolution), (&None, &None));
     }
 
     #[test]

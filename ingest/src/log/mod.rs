@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use ringlake_transform::{LogPartition, Micros, Positions, RawBatch, SYSTEMS, System};
+use ringlake_transform::{LogPartition, Micros, Positions, RawBatch, Resolution, SYSTEMS, System};
 
 mod batch;
 pub mod embedded;
@@ -44,6 +44,8 @@ pub struct NewRecord {
     pub route: Option<Arc<str>>,
     pub received_at: Micros,
     pub body: Bytes,
+    /// Set where it is a dead letter that is tried again or closed.
+    pub resolution: Option<Arc<Resolution>>,
 }
 
 /// The writing side of a log.

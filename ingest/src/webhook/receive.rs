@@ -195,6 +195,7 @@ async fn keep(
         route: route.clone(),
         received_at,
         body: event.body,
+        resolution: None,
     };
     let records = events.into_iter().map(record).collect();
     let start = Instant::now();

@@ -25,6 +25,7 @@ fn flattened(events: &[(&str, Vec<Event<'_>>)]) -> Engine {
                 received_at: MIDNIGHT + second * 1_000_000,
                 route: route.map(Arc::from),
                 body: Bytes::from(body.clone()),
+                resolution: None,
             })
             .collect();
         let batch = RawBatch {

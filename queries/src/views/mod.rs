@@ -190,6 +190,11 @@ pub const VIEWS: &[View] = &[
         sql: include_str!("field_labels_current.sql"),
     },
     View {
+        name: "dead_letters_current",
+        row_is: "one event that could not be used, and what came of it since",
+        sql: include_str!("dead_letters_current.sql"),
+    },
+    View {
         name: "_agents_told",
         row_is: "the name of one agent, each time it was told",
         sql: include_str!("agents_told.sql"),

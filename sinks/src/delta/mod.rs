@@ -3,7 +3,7 @@
 //! [`table`] opens one ([`log`] whether its log is whole), [`files`] and [`stats`] turn rows into
 //! Parquet, [`rows`] leaves out what the table holds already, [`schema`] adds columns, [`commit`]
 //! makes rows and positions one commit, [`progress`] shows a batch to readers, [`seen`] reads event
-//! keys back, [`maintain`] tidies the log,
+//! keys and letters back by [`scan`], [`maintain`] tidies the log,
 //! [`compact`] puts small files together, [`vacuum`] deletes what is out of reach.
 
 pub(crate) mod append;
@@ -14,6 +14,7 @@ pub(crate) mod log;
 pub(crate) mod maintain;
 pub(crate) mod progress;
 pub(crate) mod rows;
+pub(crate) mod scan;
 pub(crate) mod schema;
 pub(crate) mod seen;
 pub(crate) mod stats;

@@ -2,6 +2,7 @@
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::Int64Type;
+use ringlake_transform::letters::LetterRow;
 use ringlake_transform::{LogPartition, OffsetRange, Positions, tables};
 
 use super::ALL;
@@ -157,24 +158,43 @@ async fn progress_names_positions_and_versions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn seen_keys_are_those_since() {
+async fn seen_keys_are_those_of_a_time() {
     let (folder, log) = (folder(), calls_log());
     let mut sink = sink(&folder).await;
     sink.write(calls(&log, 0, 99)).await.unwrap();
-    let since = MARCH + 60 * 24 * 3600 * 1_000_000;
+    let day = |n: i64| MARCH + n * 24 * 3600 * 1_000_000;
+    let time = day(60)..=day(90) - 1;
     let mut seen = Vec::new();
     let mut collect = |key: crate::SeenKey<'_>| {
-        assert!(key.received_at >= since);
+        assert!(time.contains(&key.received_at));
         assert_eq!(key.event_key, format!("{}-{}", key.partition, key.offset));
         assert_eq!(key.system, format!("system {}", key.offset % 7));
         seen.push(key.offset);
     };
-    sink.seen_keys(since, &mut collect).await.unwrap();
+    sink.seen_keys(time.clone(), &mut collect).await.unwrap();
     seen.sort_unstable();
-    assert_eq!(seen, (60..100).collect::<Vec<_>>(), "calls only: the other two are not primary");
+    assert_eq!(seen, (60..90).collect::<Vec<_>>(), "calls only: the other two are not primary");
     let mut all = 0;
-    sink.seen_keys(0, &mut |_| all += 1).await.unwrap();
+    sink.seen_keys(0..=i64::MAX, &mut |_| all += 1).await.unwrap();
     assert_eq!(all, 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_come_back_with_their_states() {
+    let (folder, log) = (folder(), calls_log());
+    let mut sink = sink(&folder).await;
+    sink.letters(0..=i64::MAX, &mut |_| panic!("there is no table yet")).await.unwrap();
+    let letters = rows(&tables::DEAD_LETTERS, &log, &[3, 40]);
+    sink.write(batch(&log, 0, 40, vec![letters])).await.unwrap();
+    let mut found = Vec::new();
+    let mut collect = |row: LetterRow<'_>| {
+        assert_eq!(*row.partition, log);
+        found.push((row.id.to_owned(), row.retried_at, row.outcome.map(str::to_owned), row.offset));
+    };
+    let day = |n: i64| MARCH + n * 24 * 3600 * 1_000_000;
+    sink.letters(day(30)..=day(50), &mut collect).await.unwrap();
+    let expected = ("id 5".to_owned(), Some(day(40) + 40), Some("outcome 5".to_owned()), 40);
+    assert_eq!(found, [expected]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

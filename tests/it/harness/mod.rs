@@ -3,6 +3,7 @@
 pub mod events;
 pub mod http;
 pub mod kafka;
+pub mod letters;
 pub mod process;
 pub mod tables;
 pub mod wait;

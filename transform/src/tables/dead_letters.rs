@@ -1,7 +1,9 @@
 //! `dead_letters`: one event that could not be used, whole: raw bytes, stage, cause, position.
 //!
-//! `id` is the log position as text, so the same letter has the same id after a replay. A retry adds
-//! a row with the same id, `retried_at` and `outcome`; the newest row of an id is its state.
+//! `id` is the log position as text, so the same letter has the same id after a replay. What is asked of
+//! a letter later adds a row with the same id: `retried_at` is when it was asked, `outcome` what came of
+//! it (`written`, `repeated`, `refused`, `dropped`), and the row's position that of the asking in the
+//! log. All but `refused` close it. `dead_letters_current` has one row a letter.
 
 use super::TableSpec;
 use crate::columns::{Column, Kind};

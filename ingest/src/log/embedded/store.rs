@@ -261,7 +261,8 @@ impl Store {
             let stored = record::decode(expected, value.value());
             let stored =
                 stored.filter(|_| key.value() == expected).ok_or_else(|| damaged(expected))?;
-            builder.push(expected, stored.received_at, stored.route, stored.body);
+            let record::Stored { received_at, route, resolution, body } = stored;
+            builder.push(expected, received_at, route, resolution, body);
             if builder.body_bytes() >= share {
                 break;
             }

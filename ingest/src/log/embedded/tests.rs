@@ -77,6 +77,7 @@ fn record(system: usize, body: &str) -> NewRecord {
         system: SYSTEMS[system],
         key: None,
         route: None,
+        resolution: None,
         received_at: crate::log::now(),
         body: Bytes::copy_from_slice(body.as_bytes()),
     }

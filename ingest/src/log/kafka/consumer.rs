@@ -26,7 +26,7 @@ use ringlake_transform::{LogPartition, Positions, RawBatch};
 use super::brokers::{Tell, broker_error};
 use super::group::{Group, Rebalance};
 use super::log::{drain, partitions};
-use super::places::{Place, envelope, watermarks, within};
+use super::places::{Envelope, Place, envelope, watermarks, within};
 use super::trouble::passes;
 use super::{KafkaSettings, Membership};
 use crate::error::LogError;
@@ -306,9 +306,9 @@ impl GroupConsumer {
             builders.len() - 1
         });
         let body = message.payload().unwrap_or_default();
-        let (received_at, route) = envelope(message);
+        let Envelope { received_at, route, resolution } = envelope(message);
         if let Some(builder) = builders.get_mut(at) {
-            builder.push(offset, received_at, route, body);
+            builder.push(offset, received_at, route, resolution, body);
         }
         body.len() + RECORD_BYTES
     }

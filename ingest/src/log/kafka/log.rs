@@ -16,7 +16,7 @@ use ringlake_transform::faults::{self, Side};
 use tokio::task::AbortHandle;
 
 use super::brokers::{ASK, Tell, broker_error, make_topics};
-use super::{KafkaSettings, Membership, RECEIVED_AT, ROUTE};
+use super::{KafkaSettings, Membership, RECEIVED_AT, RESOLVES, ROUTE};
 use crate::error::LogError;
 use crate::log::{Log, LogStatus, NewRecord, PartitionStatus, Topics};
 
@@ -61,15 +61,25 @@ impl KafkaLog {
     fn send(&self, record: &NewRecord) -> Result<DeliveryFuture, LogError> {
         let topic = self.topics.of(record.system).ok_or(LogError::Closed)?;
         let received_at = record.received_at.to_string();
-        let mut headers = OwnedHeaders::new_with_capacity(2)
+        let mut headers = OwnedHeaders::new_with_capacity(3)
             .insert(Header { key: RECEIVED_AT, value: Some(&received_at) });
         if let Some(route) = record.route.as_deref() {
             headers = headers.insert(Header { key: ROUTE, value: Some(route) });
+        }
+        let resolution = record.resolution.as_deref().map(ToString::to_string);
+        if let Some(text) = &resolution {
+            headers = headers.insert(Header { key: RESOLVES, value: Some(text) });
         }
         // With no timestamp of ours, so that the topic's retention counts from now.
         let message = FutureRecord::<str, [u8]>::to(topic).payload(&record.body).headers(headers);
         let message = match &record.key {
             Some(key) => message.key(key.as_str()),
+            None => message,
+        };
+        let own =
+            record.resolution.as_deref().and_then(|resolution| resolution.partition_in(topic));
+        let message = match own {
+            Some(partition) => message.partition(partition),
             None => message,
         };
         self.producer.send_result(message).map_err(|(error, _)| self.failure(error))

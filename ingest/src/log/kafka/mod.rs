@@ -6,7 +6,8 @@
 //! committed automatically, and an offset that the broker cannot serve is an error.
 //!
 //! A record needs nothing but a payload: its system follows from its topic. What the door knows more
-//! travels in the headers [`ROUTE`] and [`RECEIVED_AT`].
+//! travels in the headers [`ROUTE`] and [`RECEIVED_AT`]; [`RESOLVES`] marks a dead letter that is tried again
+//! or closed.
 //!
 //! TLS and SASL are librdkafka's own settings, passed on by [`KafkaSettings::options`]; the binary has to
 //! be built with rdkafka's features `ssl` and `sasl` for them.
@@ -34,6 +35,9 @@ pub use reader::KafkaReader;
 pub const ROUTE: &str = "ringlake-route";
 /// Header: when the door took the event, in microseconds since 1970, as decimal digits.
 pub const RECEIVED_AT: &str = "ringlake-received-at";
+
+/// Header: the resolution of a dead letter, as its text.
+pub const RESOLVES: &str = "ringlake-resolves";
 
 /// What a message may be larger than its body: key, headers and Kafka's own framing.
 const ENVELOPE_BYTES: usize = 16 * 1024;

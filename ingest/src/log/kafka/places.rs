@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
-use ringlake_transform::{LogPartition, Micros, System};
+use ringlake_transform::{LogPartition, Micros, Resolution, System};
 
 use super::brokers::{ASK, Tell};
 use super::trouble::passes;
-use super::{RECEIVED_AT, ROUTE};
+use super::{RECEIVED_AT, RESOLVES, ROUTE};
 use crate::error::LogError;
 use crate::log::now;
 
@@ -59,21 +59,30 @@ pub(super) fn within(
     Err(LogError::OutOfRange { partition: partition.clone(), position, first, next })
 }
 
+/// What a record carries besides its body.
+pub(super) struct Envelope<'a> {
+    pub received_at: Micros,
+    pub route: Option<&'a str>,
+    pub resolution: Option<Resolution>,
+}
+
 /// What the headers say, or where there are none, the record's own time.
-pub(super) fn envelope<'a>(message: &'a BorrowedMessage<'_>) -> (Micros, Option<&'a str>) {
+pub(super) fn envelope<'a>(message: &'a BorrowedMessage<'_>) -> Envelope<'a> {
     let mut received_at = None;
     let mut route = None;
+    let mut resolution = None;
     if let Some(headers) = message.headers() {
         for header in headers.iter() {
             let value = header.value.and_then(|value| std::str::from_utf8(value).ok());
             match header.key {
                 RECEIVED_AT => received_at = value.and_then(|digits| digits.parse().ok()),
                 ROUTE => route = value.filter(|route| !route.is_empty()),
+                RESOLVES => resolution = value.and_then(|text| text.parse().ok()),
                 _ => {}
             }
         }
     }
     let recorded = || message.timestamp().to_millis().filter(|millis| *millis >= 0);
     let received_at = received_at.or_else(|| recorded().map(|millis| millis * 1000));
-    (received_at.unwrap_or_else(now), route)
+    Envelope { received_at: received_at.unwrap_or_else(now), route, resolution }
 }
