@@ -3,71 +3,15 @@
 //!
 //! Each generated leaf is unique within its event, so that finding it means finding *it*.
 
-use std::collections::HashSet;
-
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use crate::conformance::{ndjson, rows_of};
+use crate::conformance::rows_of;
 use crate::systems;
 
-/// What a leaf is compared by: numbers as numbers, times as instants, all else as text.
-#[derive(Debug, PartialEq, Eq, Hash)]
-enum Leaf {
-    Text(String),
-    Number(u64),
-    Instant(i64),
-}
+mod oracle;
 
-fn leaves_of_text(text: &str, out: &mut HashSet<Leaf>) {
-    out.insert(Leaf::Text(text.to_owned()));
-    if let Some(time) = crate::values::time(text) {
-        out.insert(Leaf::Instant(time));
-    }
-    if let Ok(number) = text.parse::<f64>() {
-        out.insert(Leaf::Number(number.to_bits()));
-    }
-    let inner = serde_json::from_str::<Value>(text).ok();
-    if let Some(inner) = inner.filter(|_| text.starts_with(['{', '[', '"'])) {
-        leaves(&inner, out);
-    }
-}
-
-/// Every leaf of a value, JSON text inside strings opened.
-fn leaves(value: &Value, out: &mut HashSet<Leaf>) {
-    match value {
-        Value::String(text) => leaves_of_text(text, out),
-        Value::Number(number) => {
-            out.insert(Leaf::Number(number.as_f64().unwrap().to_bits()));
-            out.insert(Leaf::Text(number.to_string()));
-        }
-        Value::Array(items) => items.iter().for_each(|item| leaves(item, out)),
-        Value::Object(members) => members.values().for_each(|member| leaves(member, out)),
-        Value::Null | Value::Bool(_) => {}
-    }
-}
-
-fn holds(found: &HashSet<Leaf>, leaf: &Value) -> bool {
-    let mut wanted = HashSet::new();
-    leaves(leaf, &mut wanted);
-    if let Some(time) = leaf.is_number().then(|| crate::values::epoch(&leaf.to_string())).flatten()
-    {
-        wanted.insert(Leaf::Instant(time));
-    }
-    let parts_found = || {
-        let parts = leaf.as_str().filter(|text| text.contains(';'));
-        parts.is_some_and(|t| t.split(';').all(|part| found.contains(&Leaf::Text(part.into()))))
-    };
-    wanted.is_empty() || wanted.iter().any(|leaf| found.contains(leaf)) || parts_found()
-}
-
-fn scalars<'v>(value: &'v Value, out: &mut Vec<&'v Value>) {
-    match value {
-        Value::Array(items) => items.iter().for_each(|item| scalars(item, out)),
-        Value::Object(members) => members.values().for_each(|member| scalars(member, out)),
-        leaf => out.push(leaf),
-    }
-}
+use oracle::Found;
 
 /// A value of any shape; `n` makes its leaves unique.
 fn shaped(shape: u8, n: usize) -> Value {
@@ -174,21 +118,55 @@ fn record(fields: &[Field], custom: &[Field]) -> Value {
     Value::Object(record)
 }
 
+/// An object with members of these names besides its own, of shapes that the fields tell.
+fn with_known(mut object: Value, known: &[&str], fields: &[Field], start: usize) -> Value {
+    for (n, key) in known.iter().enumerate() {
+        object[*key] = shaped(fields.get(n).map_or(12, |field| field.3), n + start);
+    }
+    object
+}
+
+const CLOUD_EVENTS: &[&str] =
+    &["channel.held", "channel.ended", "channel.disconnected", "agent.presencechanged"];
+
+const ROUTES: &[&str] = &["dial-in", "dial-out", "answer", "hangup"];
+
+const PARAMETERS: &[&str] = &[
+    "CallStatus",
+    "callstatus",
+    "CallerIDNum",
+    "CallerIDName",
+    "CallerIDNam",
+    "CalledDID",
+    "CalledExtension",
+    "CallerExtension",
+    "CalledNumber",
+    "CallFlow",
+    "CallAPIID",
+    "EventType",
+    "Duration",
+];
+
 /// The labels and types of fields are told by `field_labels`, so they are leaves like any other;
 /// a custom field's own name and column are, too.
-fn check(event: &Value, system: &str) -> Result<(), TestCaseError> {
-    let flat = rows_of(systems::by_name(system).unwrap(), None, event.to_string().as_bytes());
+fn check(event: &Value, system: &str, route: Option<&str>) -> Result<(), TestCaseError> {
+    check_body(event.to_string().as_bytes(), event.to_string().as_bytes(), system, route)
+}
+
+/// Sends `body`, and looks for all leaves of the JSON `says`.
+fn check_body(
+    body: &[u8],
+    says: &[u8],
+    system: &str,
+    route: Option<&str>,
+) -> Result<(), TestCaseError> {
+    let flat = rows_of(systems::by_name(system).unwrap(), route, body);
     let counts = flat.counts;
     prop_assert_eq!(counts.received, counts.written + counts.dead_lettered + counts.repeated);
-    prop_assert_eq!(counts.dead_lettered, 0);
-    let mut found = HashSet::new();
-    for line in ndjson(&flat).lines() {
-        leaves(&serde_json::from_str(line).unwrap(), &mut found);
-    }
-    let mut wanted = Vec::new();
-    scalars(event, &mut wanted);
-    for leaf in wanted {
-        prop_assert!(holds(&found, leaf), "{} is lost of {}", leaf, event);
+    prop_assert_eq!(counts.written, 1, "{:?}", flat);
+    let found = Found::of(flat.tables.iter().map(|table| &table.rows));
+    if let Some(leaf) = found.lacks(says) {
+        prop_assert!(false, "{} is lost of {}", leaf, String::from_utf8_lossy(body));
     }
     Ok(())
 }
@@ -221,7 +199,7 @@ proptest! {
                 "changes": {"model_changes": changes, "odd_changes": {"q": 1}}, "more": ["data"],
             },
         });
-        check(&event, "freshsales")?;
+        check(&event, "freshsales", None)?;
     }
 
     #[test]
@@ -234,24 +212,112 @@ proptest! {
             whole[*key] = shaped(spec(&call), n + 3001);
             part[*key] = shaped(spec(&leg), n + 4001);
         }
-        // A duration in minutes is another number in seconds; the others keep theirs.
-        let unit = if whole["bill_duration"].is_number() && unit == "minutes" { "seconds" } else { &unit };
-        whole["bill_duration_unit"] = if unit == "minutes" { Value::Null } else { json!(unit) };
+        whole["bill_duration_unit"] = json!(unit);
         whole["participants"] = json!([part]);
         let event = json!({
             "event": "onCallUpdate", "timestamp": 1_583_839_672,
             "currentHost": {"endpoint_urls": {"freshcaller": "https://sub.freshcaller.com/x"}},
             "data": {"call": whole, "changes": {"bill_duration": [null, 8]}},
         });
-        check(&drop_units(event), "freshcaller")?;
+        check(&event, "freshcaller", None)?;
     }
-}
 
-/// `seconds` is told by the names of the columns.
-fn drop_units(mut event: Value) -> Value {
-    let call = &mut event["data"]["call"];
-    if call["bill_duration_unit"] == "seconds" {
-        call["bill_duration_unit"] = Value::Null;
+    #[test]
+    fn no_field_of_an_agent_or_phone_call_is_lost(
+        fields in fields(), actor in fields(), is_call in any::<bool>(), times in any::<[u8; 3]>(),
+    ) {
+        let known = [
+            "available_on", "common_status_id", "user_id", "call_direction", "call_duration",
+            "call_cost", "entity_id", "note", "is_deleted", "created_at", "phone_number",
+        ];
+        let mut object = with_known(record(&fields, &[]), &known, &fields, 3001);
+        object["id"] = json!("id-1");
+        let (event, key) =
+            if is_call { ("onPhoneCallUpdate", "phone_call") } else { ("onAgentUpdate", "agent") };
+        let event = json!({
+            "event": event, "timestamp": shaped(times[0], 5001), "account_id": shaped(times[1], 5002),
+            "domain": shaped(times[2], 5003), "region": shaped(times[0].wrapping_add(3), 5004),
+            "data": {
+                key: object, "actor": with_known(record(&actor, &[]), &["id", "name", "type"], &actor, 6001),
+                "changes": {"common_status_id": [shaped(times[1], 7001), shaped(times[2], 7002)]},
+            },
+        });
+        check(&event, "freshcaller", None)?;
     }
-    event
+
+    #[test]
+    fn no_field_of_a_channel_or_presence_is_lost(
+        name in prop::sample::select(CLOUD_EVENTS), version in "v[0-9]{1,2}",
+        shapes in any::<[u8; 24]>(), more in fields(),
+    ) {
+        let mut shapes = shapes.iter().zip(1..);
+        let mut next = || shapes.next().map(|(shape, n)| shaped(*shape, n)).unwrap();
+        let mut members = |names: &[&str]| -> Map<String, Value> {
+            names.iter().map(|name| ((*name).to_owned(), next())).collect()
+        };
+        let mut party = members(&["role", "agentId", "userId", "address"]);
+        let mut data = members(&["timestamp", "reason", "state"]);
+        let mut event = members(&["specversion", "id", "source", "subject", "time", "datacontenttype", "traceparent"]);
+        let mut user = members(&["agentId", "userId"]);
+        let mut presence = members(&["presenceId", "description"]);
+        for (place, start) in [(&mut party, 100), (&mut data, 200), (&mut event, 300), (&mut user, 400), (&mut presence, 500)] {
+            place.extend(more.iter().zip(start..).map(|(spec, n)| {
+                (format!("{}_", spec.0.get(KEYS)), field(n, spec))
+            }));
+        }
+        let mut channel = members(&["conversationId", "interactionId"]);
+        channel.insert("channelId".into(), json!("c-1"));
+        channel.insert("party".into(), party.into());
+        presence.insert("category".into(), members(&["type", "subcategory", "more"]).into());
+        data.extend([("channel".to_owned(), channel.into()), ("user".to_owned(), user.into())]);
+        data.insert("presence".into(), presence.into());
+        event.insert("type".into(), json!(format!("{name}.{version}")));
+        event.insert("data".into(), data.into());
+        check(&event.into(), "vonage", None)?;
+    }
+
+    #[test]
+    fn no_parameter_of_a_call_event_is_lost(
+        known in prop::collection::vec((prop::sample::select(PARAMETERS), any::<u8>()), 0..12),
+        more in prop::collection::vec(("[A-Za-z][A-Za-z0-9_ .*-]{0,9}", "\\PC{0,12}"), 0..8),
+        route in prop::option::of(prop::sample::select(ROUTES)),
+    ) {
+        let mut parameters: Vec<(String, Value)> = known
+            .iter()
+            .zip(1..)
+            .map(|((name, shape), n)| ((*name).to_owned(), shaped(*shape, n)))
+            .collect();
+        parameters.extend(more.iter().zip(1000..).map(|((name, text), n)| {
+            (name.clone(), json!(format!("{n} {text}")))
+        }));
+        parameters.push(("CallID".to_owned(), json!("call-1")));
+        // As an object, of which the last of equal names counts.
+        let object: Map<String, Value> = parameters.iter().cloned().collect();
+        check(&object.into(), "voipnow", route)?;
+        // As a form, of which all count.
+        let says: Vec<String> = parameters
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(_, value)| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+            .collect();
+        let names = parameters.iter().filter(|(_, value)| !value.is_null()).map(|(name, _)| name);
+        let form = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(names.zip(&says))
+            .finish();
+        check_body(form.as_bytes(), json!(says).to_string().as_bytes(), "voipnow", route)?;
+    }
+
+    #[test]
+    fn no_byte_of_a_form_is_lost(bytes in prop::collection::vec(any::<u8>(), 1..20)) {
+        let encoded: String = bytes.iter().map(|byte| format!("%{byte:02X}")).collect();
+        let form = format!("CallID=call-1&CallerIDName={encoded}");
+        let flat = rows_of(systems::by_name("voipnow").unwrap(), None, form.as_bytes());
+        let found = Found::of(flat.tables.iter().map(|table| &table.rows));
+        let told = match String::from_utf8(bytes) {
+            Ok(text) => found.has(&text),
+            // What is no UTF-8 is kept as it was spelled.
+            Err(_) => found.has(&format!("CallerIDName={encoded}")),
+        };
+        prop_assert!(told, "{} is lost: {:?}", form, flat);
+    }
 }

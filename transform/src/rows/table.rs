@@ -248,6 +248,12 @@ impl RowWriter<'_> {
         self.extra(key, value);
     }
 
+    /// The same, of a text.
+    pub fn duplicate_text(&mut self, key: &str, value: &str) {
+        self.counts.duplicate_keys += 1;
+        self.extra_text(key, value);
+    }
+
     fn misfit(&mut self, key: &str, value: Value<'_>) {
         self.counts.misfits += 1;
         self.extra(key, value);

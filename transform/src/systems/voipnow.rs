@@ -13,7 +13,7 @@ use super::{Request, SplitEvent, System, freshworks};
 use crate::error::{Rejection, Stage};
 use crate::event::{Micros, RawEvent};
 use crate::flatten::{Head, Output};
-use crate::json::{Value, split_events};
+use crate::json::{Tape, Value, redact_iparams, split_events};
 use crate::repeats::content_key;
 use crate::rows::RowWriter;
 use crate::tables::CALLS;
@@ -95,6 +95,7 @@ impl System for VoipNow {
         if form.is_empty() {
             return Vec::new();
         }
+        let form = redact_iparams(&mut Tape::default(), &form).into_owned();
         let parameters = Parameters::form(&form);
         let id = parameters.get(Known::CallId).map(|id| format!("call:{id}"));
         vec![SplitEvent { readable: id.is_some(), key: id, body: Bytes::from(form) }]
@@ -137,7 +138,9 @@ fn call(
     };
     if out.begin(&head) {
         let at = out.event_time();
-        row(&mut out.row(&CALLS), phase, at, parameters);
+        let mut row = out.row(&CALLS);
+        columns(&mut row, phase, at, parameters);
+        undecoded(&mut row, event.body.trim_ascii());
     }
     Ok(())
 }
@@ -153,11 +156,13 @@ struct Parameters<'e>(Vec<Parameter<'e>>);
 
 impl<'e> Parameters<'e> {
     fn form(body: &'e [u8]) -> Self {
-        Self::read(form_urlencoded::parse(body))
+        Self::read(form_urlencoded::parse(body).filter(|(name, _)| name != "iparams"))
     }
 
+    /// The last of equal names counts, and so comes first.
     fn object(root: Value<'e>) -> Self {
-        let members = root.members().filter(|(key, value)| !value.is_null() && *key != "iparams");
+        let members = root.last_first();
+        let members = members.filter(|(key, value)| !value.is_null() && *key != "iparams");
         Self::read(
             members.map(|(key, value)| {
                 (key.into(), value.scalar_text().unwrap_or(value.raw()).into())
@@ -239,15 +244,36 @@ fn extension<'p>(parameters: &'p Parameters<'_>) -> Option<&'p str> {
     .filter(|extension| !extension.is_empty())
 }
 
-fn row(row: &mut RowWriter<'_>, phase: &'static str, at: Micros, parameters: &Parameters<'_>) {
+/// Keeps parameters of a form as they were spelled where the bytes they stand for are no text: what
+/// they were decoded to has lost these bytes.
+fn undecoded(row: &mut RowWriter<'_>, body: &[u8]) {
+    if body.first() == Some(&b'{') {
+        return;
+    }
+    for pair in body.split(|byte| *byte == b'&') {
+        let is_lost = |text: Cow<'_, str>| text.contains(char::REPLACEMENT_CHARACTER);
+        if form_urlencoded::parse(pair).any(|(name, value)| is_lost(name) || is_lost(value)) {
+            let spelled = |byte: &u8| match byte {
+                0x21..=0x7e => char::from(*byte).to_string(),
+                _ => format!("%{byte:02X}"),
+            };
+            row.extra_text("undecoded", &pair.iter().map(spelled).collect::<String>());
+        }
+    }
+}
+
+fn columns(row: &mut RowWriter<'_>, phase: &'static str, at: Micros, parameters: &Parameters<'_>) {
     row.text("phase", phase);
     let outgoing = is_outgoing(parameters);
     for Parameter { name, value, known } in &parameters.0 {
         match known {
+            // The spelling of a misprint yields to the right one.
+            Some((Known::CallerIdNam, _)) if parameters.get(Known::CallerIdName).is_some() => {
+                row.extra_text(name, value);
+            }
             Some((_, Some(column))) => match row.try_text(column, value) {
                 true => {}
-                // Sent twice, in one spelling or in two.
-                false => row.extra_text(name, value),
+                false => row.duplicate_text(name, value),
             },
             Some((Known::CallFlow, _)) if outgoing.is_some() => {}
             _ => row.extra_text(name, value),

@@ -19,11 +19,22 @@ impl<'t> Actor<'t> {
         Self { whole, id: text("id"), name: text("name"), kind: text("type") }
     }
 
-    /// Writes `actor_id` and `actor_name`, and keeps the actor whole when it says more.
+    /// Writes `actor_id` and `actor_name`, and keeps the actor whole.
     pub(super) fn write(&self, row: &mut RowWriter<'_>) {
         row.some_text("actor_id", self.id).some_text("actor_name", self.name);
-        if let Some(whole) = self.whole.filter(|w| w.members().any(|(key, _)| key != "type")) {
+        if let Some(whole) = self.whole {
             row.extra("actor", whole);
+        }
+    }
+
+    /// The same for a table that has a column of the type: an actor that is a type alone, as the system
+    /// itself is, has said all with that.
+    pub(super) fn write_typed(&self, row: &mut RowWriter<'_>) {
+        row.some_text("actor_type", self.kind);
+        let is_type = |whole: &Value<'_>| whole.members().all(|(key, _)| key == "type");
+        let is_told = self.kind.is_some() && self.whole.as_ref().is_some_and(is_type);
+        if !is_told {
+            self.write(row);
         }
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn flatten(envelope: &Envelope<'_>, out: &mut Output<'_>) -> Result<(
     if !envelope.begin("freshcaller", out) {
         return Ok(());
     }
-    let actor = Actor::of(envelope);
+    let (actor, at) = (Actor::of(envelope), out.event_time());
     {
         let mut row = out.row(&AGENT_EVENTS);
         row.some_text("domain", envelope.domain).some_text("region", envelope.region);
@@ -30,7 +30,7 @@ pub(super) fn flatten(envelope: &Envelope<'_>, out: &mut Output<'_>) -> Result<(
         for (key, value) in agent.last_first() {
             columns.put(&mut row, key, value);
         }
-        envelope.keep_rest(&mut row, &["agent", "actor", "changes"]);
+        envelope.keep_rest(&mut row, at, &["agent", "actor", "changes"]);
     }
     let id = agent.get("id").and_then(Value::scalar_text).unwrap_or_default();
     changes::write(envelope, "agent", id, agent, &actor, out);

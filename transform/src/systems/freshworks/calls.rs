@@ -5,8 +5,9 @@
 
 use super::{Columns, Envelope, actor::Actor, changes};
 use crate::error::Rejection;
+use crate::event::Micros;
 use crate::flatten::Output;
-use crate::json::Value;
+use crate::json::{JsonKind, Value};
 use crate::rows::RowWriter;
 use crate::tables::{CALL_PARTICIPANTS, CALLS};
 use crate::values;
@@ -59,7 +60,8 @@ pub(super) fn flatten(envelope: &Envelope<'_>, out: &mut Output<'_>) -> Result<(
     }
     let id = call.get("id").and_then(Value::scalar_text).unwrap_or_default();
     let actor = Actor::of(envelope);
-    call_row(envelope, call, &actor, &mut out.row(&CALLS));
+    let at = out.event_time();
+    call_row(envelope, call, at, &actor, &mut out.row(&CALLS));
     for leg in call.get("participants").iter().flat_map(|legs| legs.items()) {
         leg_row(leg, id, &mut out.row(&CALL_PARTICIPANTS));
     }
@@ -67,7 +69,13 @@ pub(super) fn flatten(envelope: &Envelope<'_>, out: &mut Output<'_>) -> Result<(
     Ok(())
 }
 
-fn call_row(envelope: &Envelope<'_>, call: Value<'_>, actor: &Actor<'_>, row: &mut RowWriter<'_>) {
+fn call_row(
+    envelope: &Envelope<'_>,
+    call: Value<'_>,
+    at: Micros,
+    actor: &Actor<'_>,
+    row: &mut RowWriter<'_>,
+) {
     begin_row(envelope, actor, row);
     let mut columns = Columns::new(CALL_FIELDS);
     for (key, value) in call.last_first() {
@@ -79,21 +87,20 @@ fn call_row(envelope: &Envelope<'_>, call: Value<'_>, actor: &Actor<'_>, row: &m
             }
             "participants" => participants(row, value),
             "recording" => recording(row, value),
-            "bill_duration_unit" if unit_factor(value.as_str()) == Some(1) => {}
+            "bill_duration_unit" if unit_factor(Some(value)) == Some(1) => {}
             _ => columns.put(row, key, value),
         }
     }
     row.some_time("started_at", call.get("created_time").and_then(values::time_of));
-    envelope.keep_rest(row, &["call", "actor", "changes"]);
+    envelope.keep_rest(row, at, &["call", "actor", "changes"]);
 }
 
 /// What a call's row says of its event, whichever kind of call it is.
 pub(super) fn begin_row(envelope: &Envelope<'_>, actor: &Actor<'_>, row: &mut RowWriter<'_>) {
     row.text("phase", envelope.happening())
         .some_text("domain", envelope.domain)
-        .some_text("region", envelope.region)
-        .some_text("actor_type", actor.kind);
-    actor.write(row);
+        .some_text("region", envelope.region);
+    actor.write_typed(row);
 }
 
 /// `incoming` or `outgoing`, which some products write with a capital; any other word stays as it is.
@@ -107,14 +114,12 @@ pub(super) fn direction(row: &mut RowWriter<'_>, key: &str, value: Value<'_>) {
 }
 
 /// Seconds in one of the units a `…_unit` may name; seconds where it names none.
-fn unit_factor(unit: Option<&str>) -> Option<i128> {
-    match unit {
-        None => Some(1),
-        Some(unit) if unit.eq_ignore_ascii_case("seconds") => Some(1),
-        Some(unit) if unit.eq_ignore_ascii_case("minutes") => Some(60),
-        Some(unit) if unit.eq_ignore_ascii_case("hours") => Some(3600),
-        Some(_) => None,
-    }
+fn unit_factor(unit: Option<Value<'_>>) -> Option<i128> {
+    let Some(unit) = unit.filter(|unit| !unit.is_null()) else { return Some(1) };
+    let unit = unit.as_str()?;
+    let units = [("seconds", 1), ("minutes", 60), ("hours", 3600)];
+    let known = units.iter().find(|(name, _)| unit.eq_ignore_ascii_case(name));
+    known.map(|(_, factor)| *factor)
 }
 
 /// A duration in the `unit` that stands beside it, into a column of seconds.
@@ -125,7 +130,7 @@ fn seconds(
     value: Value<'_>,
     unit: Option<Value<'_>>,
 ) {
-    match unit_factor(unit.and_then(Value::as_str)) {
+    match unit_factor(unit) {
         Some(1) => {
             row.put(column, key, value);
         }
@@ -138,6 +143,9 @@ fn seconds(
 }
 
 fn participants(row: &mut RowWriter<'_>, legs: Value<'_>) {
+    if !matches!(legs.kind(), JsonKind::Array | JsonKind::Null) {
+        row.extra("participants", legs);
+    }
     let count = legs.items().count();
     row.int("leg_count", i64::try_from(count).unwrap_or(i64::MAX));
     let customer = legs.items().find(|leg| {
@@ -155,14 +163,16 @@ fn recording(row: &mut RowWriter<'_>, recording: Value<'_>) {
     row.put("recording", "recording", recording);
     row.some_text("recording_url", recording.get("url").and_then(Value::as_str));
     if let Some(duration) = recording.get("duration") {
-        let unit = recording.get_some("duration_unit").and_then(Value::as_str);
-        if let Some(factor) = unit_factor(unit) {
+        if let Some(factor) = unit_factor(recording.get("duration_unit")) {
             row.try_scaled("recording_duration_seconds", duration, factor);
         }
     }
 }
 
 fn leg_row(leg: Value<'_>, call_id: &str, row: &mut RowWriter<'_>) {
+    if leg.kind() != JsonKind::Object {
+        row.extra("participants", leg);
+    }
     let mut columns = Columns::new(LEG_FIELDS);
     for (key, value) in leg.last_first() {
         match key {
@@ -170,7 +180,7 @@ fn leg_row(leg: Value<'_>, call_id: &str, row: &mut RowWriter<'_>) {
                 seconds(row, "duration_seconds", key, value, leg.get_some("duration_unit"));
             }
             "cost_unit" => currency(row, key, value),
-            "duration_unit" if unit_factor(value.as_str()) == Some(1) => {}
+            "duration_unit" if unit_factor(Some(value)) == Some(1) => {}
             _ => columns.put(row, key, value),
         }
     }

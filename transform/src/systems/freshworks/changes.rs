@@ -47,6 +47,10 @@ pub(super) fn write<'t>(
     let labels = many.then(|| labels(record));
     let context = Context { record_type, record_id, record, actor, labels };
     for changes in places.into_iter().flatten() {
+        if changes.kind() != JsonKind::Object {
+            change(&context, "changes", changes, "model", out);
+            continue;
+        }
         let grouped = GROUPS.iter().any(|(key, _)| changes.get(key).is_some());
         if !grouped {
             fields(&context, changes, "model", out);
@@ -54,8 +58,11 @@ pub(super) fn write<'t>(
         }
         for (key, group) in changes.members() {
             match GROUPS.iter().find(|(name, _)| *name == key) {
-                Some((_, origin)) => fields(&context, group, origin, out),
-                None => change(&context, key, group, "model", out),
+                Some((_, origin)) if group.kind() == JsonKind::Object => {
+                    fields(&context, group, origin, out);
+                }
+                Some(_) if group.is_null() => {}
+                _ => change(&context, key, group, "model", out),
             }
         }
     }

@@ -16,16 +16,27 @@ pub(super) struct Labeled<'t> {
     pub(super) value: Option<Value<'t>>,
     /// The vendor's column of a custom field, `cf_str07`.
     pub(super) column_key: Option<&'t str>,
-    /// Whether it has members besides [`MEMBERS`].
+    /// Whether it has members that no column tells, see [`is_told`].
     pub(super) says_more: bool,
+    pub(super) is_custom: bool,
 }
 
-/// Members of a labeled field that are told by columns.
-pub(super) const MEMBERS: &[&str] = &["label", "type", "dom_type", "value", "name", "column"];
+/// Whether a member of a labeled field is told by its column, or by its row of `field_labels`.
+pub(super) fn is_told(field: Value<'_>, is_custom: bool, member: &str, value: Value<'_>) -> bool {
+    let is_text = value.kind() == JsonKind::String;
+    match member {
+        "value" => true,
+        "label" | "type" | "column" => is_text || value.is_null(),
+        // It is the type where there is none.
+        "dom_type" => value.is_null() || is_text && field.get("type").is_none(),
+        "name" => value.is_null() || is_text && is_custom,
+        _ => value.is_null(),
+    }
+}
 
 impl<'t> Labeled<'t> {
-    /// Reads a field, if it is a labeled one.
-    pub(super) fn read(field: Value<'t>) -> Option<Self> {
+    /// Reads a field, if it is a labeled one; a custom field has a name besides.
+    pub(super) fn read(field: Value<'t>, is_custom: bool) -> Option<Self> {
         if field.kind() != JsonKind::Object {
             return None;
         }
@@ -38,14 +49,14 @@ impl<'t> Labeled<'t> {
                 "dom_type" => &mut dom,
                 "value" => &mut value,
                 "column" => &mut column,
-                "name" => continue,
                 _ => {
-                    says_more |= !member.is_null();
+                    says_more |= !is_told(field, is_custom, key, member);
                     continue;
                 }
             };
             // The last of repeated members comes first, and counts.
             told.get_or_insert(member);
+            says_more |= key != "value" && !is_told(field, is_custom, key, member);
         }
         Some(Self {
             label: label?.as_str(),
@@ -53,6 +64,7 @@ impl<'t> Labeled<'t> {
             value,
             column_key: column.and_then(Value::as_str),
             says_more,
+            is_custom,
         })
     }
 }

@@ -17,9 +17,9 @@ use bytes::Bytes;
 
 use super::SplitEvent;
 use crate::error::{Rejection, Stage};
-use crate::event::RawEvent;
+use crate::event::{Micros, RawEvent};
 use crate::flatten::{Head, Output};
-use crate::json::{ParseError, Tape, Value, split_events};
+use crate::json::{JsonKind, ParseError, Tape, Value, split_events};
 use crate::repeats::content_key;
 use crate::rows::RowWriter;
 use crate::tables::{
@@ -84,7 +84,7 @@ pub(super) struct Envelope<'t> {
     region: Option<&'t str>,
     time: Option<Value<'t>>,
     data: Value<'t>,
-    /// Whether it has members besides [`ENVELOPE`].
+    /// Whether it has members besides [`ENVELOPE`], or members that are not what they should be.
     says_more: bool,
 }
 
@@ -107,6 +107,7 @@ impl<'t> Envelope<'t> {
             };
             // The last of repeated members comes first, and counts.
             told.get_or_insert(value);
+            says_more |= is_odd(key, value);
         }
         let event = event.and_then(Value::as_str).ok_or_else(|| {
             Rejection::new(
@@ -163,9 +164,18 @@ impl<'t> Envelope<'t> {
     }
 
     /// Keeps what the envelope and `data` have besides the columns.
-    fn keep_rest(&self, row: &mut RowWriter<'_>, used: &[&str]) {
+    ///
+    /// `at` is the time that counts; the vendor's, where it is another, is kept too.
+    fn keep_rest(&self, row: &mut RowWriter<'_>, at: Micros, used: &[&str]) {
+        if let Some(time) = self.time.filter(|time| values::time_of(*time) != Some(at))
+            && !time.is_null()
+        {
+            row.extra("timestamp", time);
+        }
         if self.says_more {
-            for (key, value) in self.root.members().filter(|(key, _)| !ENVELOPE.contains(key)) {
+            let rest =
+                |(key, value): &(&str, Value<'_>)| !ENVELOPE.contains(key) || is_odd(key, *value);
+            for (key, value) in self.root.members().filter(rest) {
                 row.extra(key, value);
             }
         }
@@ -177,6 +187,12 @@ impl<'t> Envelope<'t> {
             row.extra(key, value);
         }
     }
+}
+
+/// Whether a member of the envelope that should be a text or a number is none.
+fn is_odd(key: &str, value: Value<'_>) -> bool {
+    matches!(key, "account_id" | "domain" | "region")
+        && matches!(value.kind(), JsonKind::Array | JsonKind::Object)
 }
 
 /// The host of the first endpoint URL of a platform 3.0 envelope.

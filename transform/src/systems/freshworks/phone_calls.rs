@@ -10,6 +10,7 @@ use super::{
     changes,
 };
 use crate::error::Rejection;
+use crate::event::Micros;
 use crate::flatten::Output;
 use crate::json::Value;
 use crate::rows::RowWriter;
@@ -41,13 +42,20 @@ pub(super) fn flatten(envelope: &Envelope<'_>, out: &mut Output<'_>) -> Result<(
         return Ok(());
     }
     let actor = Actor::of(envelope);
-    row(envelope, call, &actor, &mut out.row(&CALLS));
+    let at = out.event_time();
+    row(envelope, call, at, &actor, &mut out.row(&CALLS));
     let id = call.get("id").and_then(Value::scalar_text).unwrap_or_default();
     changes::write(envelope, "phone_call", id, call, &actor, out);
     Ok(())
 }
 
-fn row(envelope: &Envelope<'_>, call: Value<'_>, actor: &Actor<'_>, row: &mut RowWriter<'_>) {
+fn row(
+    envelope: &Envelope<'_>,
+    call: Value<'_>,
+    at: Micros,
+    actor: &Actor<'_>,
+    row: &mut RowWriter<'_>,
+) {
     begin_row(envelope, actor, row);
     let mut columns = Columns::new(FIELDS);
     for (key, value) in call.last_first() {
@@ -57,5 +65,5 @@ fn row(envelope: &Envelope<'_>, call: Value<'_>, actor: &Actor<'_>, row: &mut Ro
         }
     }
     row.some_time("started_at", call.get("created_at").and_then(values::time_of));
-    envelope.keep_rest(row, &["phone_call", "actor", "changes"]);
+    envelope.keep_rest(row, at, &["phone_call", "actor", "changes"]);
 }

@@ -65,7 +65,7 @@ pub(super) fn flatten(
     if !envelope.begin(SYSTEM, out) {
         return Ok(());
     }
-    let actor = Actor::of(envelope);
+    let (actor, at) = (Actor::of(envelope), out.event_time());
     let fields: Vec<Field<'_>> = record.last_first().map(Field::read).collect();
     let custom = custom_fields(record, &fields);
     {
@@ -81,7 +81,7 @@ pub(super) fn flatten(
         }
         let mut used = vec!["actor", "associations", "changes"];
         used.extend_from_slice(record_type.keys);
-        envelope.keep_rest(&mut row, &used);
+        envelope.keep_rest(&mut row, at, &used);
     }
     labels(record_type, envelope, &fields, &custom, out);
     let id = record.get("id").and_then(Value::scalar_text).unwrap_or_default();
@@ -111,7 +111,7 @@ struct Field<'t> {
 
 impl<'t> Field<'t> {
     fn read((key, value): (&'t str, Value<'t>)) -> Self {
-        Self { key, column: column_name(key), value, labeled: Labeled::read(value) }
+        Self { key, column: column_name(key), value, labeled: Labeled::read(value, false) }
     }
 
     fn write(&self, row: &mut RowWriter<'_>) {
@@ -127,7 +127,7 @@ impl<'t> Field<'t> {
 
 fn labeled_field(row: &mut RowWriter<'_>, name: &str, labeled: &Labeled<'_>, whole: Value<'_>) {
     if labeled.says_more {
-        rest_of(row, name, whole);
+        rest_of(row, name, labeled.is_custom, whole);
     }
     let Some(value) = labeled.value.filter(|value| !value.is_null()) else { return };
     let kind = || kind_of_type(labeled.declared, name, labeled.value);
@@ -142,9 +142,9 @@ fn labeled_field(row: &mut RowWriter<'_>, name: &str, labeled: &Labeled<'_>, who
 }
 
 /// Keeps what a labeled field says besides label, type and value, such as `choice_id`.
-fn rest_of(row: &mut RowWriter<'_>, name: &str, whole: Value<'_>) {
-    for (member, value) in whole.members() {
-        if !fields::MEMBERS.contains(&member) && !value.is_null() {
+fn rest_of(row: &mut RowWriter<'_>, name: &str, is_custom: bool, whole: Value<'_>) {
+    for (member, value) in whole.last_first() {
+        if !fields::is_told(whole, is_custom, member, value) {
             row.extra(&format!("{name}.{member}"), value);
         }
     }
@@ -198,7 +198,7 @@ fn custom_fields<'t>(record: Value<'t>, fields: &[Field<'t>]) -> Vec<CustomField
     let field = |item: &Value<'t>| CustomField {
         item: *item,
         column: column(*item),
-        labeled: Labeled::read(*item),
+        labeled: Labeled::read(*item, true),
     };
     items.iter().map(field).collect()
 }

@@ -9,7 +9,7 @@ use super::{Request, SplitEvent, System, Unverified, freshworks};
 use crate::error::{Rejection, Stage};
 use crate::event::{Micros, RawEvent};
 use crate::flatten::{Head, Output};
-use crate::json::{Tape, Value, split_events};
+use crate::json::{JsonKind, Tape, Value, split_events};
 use crate::rows::{RowWriter, push_json_string};
 use crate::tables::{AGENT_EVENTS, CHANNEL_EVENTS};
 use crate::values;
@@ -36,18 +36,10 @@ const PHASES: &[&str] = &[
     "wrapstarted",
 ];
 
-/// Members of the envelope that have a column or say only that it is a CloudEvent.
-const ENVELOPE: &[&str] = &[
-    "specversion",
-    "type",
-    "id",
-    "source",
-    "subject",
-    "time",
-    "datacontenttype",
-    "data",
-    "iparams",
-];
+/// In place of a column: the member is an object, which is written by itself.
+const NESTED: &str = "";
+/// In place of a column: the member is the event's time, if it is one that can be.
+const TIME: &str = "event_time";
 
 impl System for Vonage {
     fn name(&self) -> &'static str {
@@ -197,29 +189,38 @@ fn channel(
     if !begin(root, name, data, out) {
         return Ok(());
     }
+    let at = out.event_time();
     let mut row = out.row(&CHANNEL_EVENTS);
     row.text("phase", phase).text("version", version);
     envelope(root, &mut row);
     each(
         &mut row,
+        at,
         channel,
         "channel",
         &[
             ("interactionId", "interaction_id"),
             ("conversationId", "conversation_id"),
             ("channelId", "channel_id"),
-            ("party", ""),
+            ("party", NESTED),
         ],
     );
     if let Some(party) = channel.get_some("party") {
         each(
             &mut row,
+            at,
             party,
             "party",
             &[("role", "party_role"), ("agentId", "agent_id"), ("userId", "user_id")],
         );
     }
-    each(&mut row, data, "data", &[("channel", ""), ("timestamp", ""), ("reason", "reason")]);
+    each(
+        &mut row,
+        at,
+        data,
+        "data",
+        &[("channel", NESTED), ("timestamp", TIME), ("reason", "reason")],
+    );
     Ok(())
 }
 
@@ -234,20 +235,23 @@ fn presence(
     if !begin(root, name, data, out) {
         return Ok(());
     }
+    let at = out.event_time();
     let mut row = out.row(&AGENT_EVENTS);
     row.text("version", version);
     envelope(root, &mut row);
-    each(&mut row, user, "user", &[("agentId", "agent_id"), ("userId", "user_id")]);
+    each(&mut row, at, user, "user", &[("agentId", "agent_id"), ("userId", "user_id")]);
     if let Some(presence) = data.get_some("presence") {
         each(
             &mut row,
+            at,
             presence,
             "presence",
-            &[("presenceId", "presence_id"), ("description", "presence"), ("category", "")],
+            &[("presenceId", "presence_id"), ("description", "presence"), ("category", NESTED)],
         );
         if let Some(category) = presence.get_some("category") {
             each(
                 &mut row,
+                at,
                 category,
                 "category",
                 &[
@@ -258,28 +262,51 @@ fn presence(
             );
         }
     }
-    each(&mut row, data, "data", &[("user", ""), ("presence", ""), ("timestamp", "")]);
+    each(
+        &mut row,
+        at,
+        data,
+        "data",
+        &[("user", NESTED), ("presence", NESTED), ("timestamp", TIME)],
+    );
     Ok(())
 }
 
 fn envelope(root: Value<'_>, row: &mut RowWriter<'_>) {
-    row.some_time("notified_at", root.get("time").and_then(values::time_of))
-        .some_text("source", text(root, "source"))
-        .some_text("subject", text(root, "subject"));
-    for (key, value) in root.members().filter(|(key, _)| !ENVELOPE.contains(key)) {
-        row.extra(key, value);
+    for (key, value) in root.last_first() {
+        match key {
+            "type" | "data" | "iparams" => {}
+            // Of the key, with its source.
+            "id" if value.scalar_text().is_some() => {}
+            // What makes it a CloudEvent, and nothing else.
+            "specversion" if value.as_str() == Some("1.0") => {}
+            "datacontenttype" if value.as_str() == Some("application/json") => {}
+            "time" => _ = row.put("notified_at", key, value),
+            "source" | "subject" => _ = row.put(key, key, value),
+            _ if value.is_null() => {}
+            _ => row.extra(key, value),
+        }
     }
 }
 
-/// Members of an object to their columns; an empty column is written elsewhere. What has none is kept
-/// as `<path>.<member>`.
-fn each(row: &mut RowWriter<'_>, object: Value<'_>, path: &str, columns: &[(&str, &str)]) {
-    for (key, value) in object.members() {
+/// Members of an object to their columns. What has none, or is not what it should be, is kept as
+/// `<path>.<member>`. `at` is the event's time.
+fn each(
+    row: &mut RowWriter<'_>,
+    at: Micros,
+    object: Value<'_>,
+    path: &str,
+    columns: &[(&str, &str)],
+) {
+    for (key, value) in object.last_first() {
         match columns.iter().find(|(member, _)| *member == key) {
-            Some((_, "")) => {}
-            Some((_, column)) => row.put_member(column, path, key, value),
-            None if value.is_null() || key == "iparams" => {}
-            None => row.extra(&format!("{path}.{key}"), value),
+            Some((_, NESTED)) if value.kind() == JsonKind::Object => {}
+            Some((_, TIME)) if values::time_of(value) == Some(at) => {}
+            Some((_, column)) if !matches!(*column, NESTED | TIME) => {
+                row.put_member(column, path, key, value);
+            }
+            _ if value.is_null() || key == "iparams" => {}
+            _ => row.extra(&format!("{path}.{key}"), value),
         }
     }
 }
