@@ -12,7 +12,7 @@ use crate::commands::{
 use crate::config::{self, Flags};
 use crate::console::Console;
 use crate::error::Error;
-use crate::{faults, logging};
+use crate::{faults, logging, wiring};
 
 /// Webhooks of phone systems and Freshsales into Delta tables, exactly once, and answers in SQL.
 #[derive(Debug, Parser)]
@@ -77,6 +77,11 @@ impl Command {
         matches!(self, Self::Serve(_) | Self::Ingest(_) | Self::Write(_))
     }
 
+    /// Whether it answers and goes, and runs what somebody typed.
+    fn only_asks(&self) -> bool {
+        matches!(self, Self::Query(_) | Self::Report(_))
+    }
+
     /// The flags that are settings.
     fn flags(&self) -> Flags {
         let (listen, kafka) = match self {
@@ -99,6 +104,9 @@ pub fn run(cli: Cli) -> Result<(), Error> {
     let data_was_given = global.data.is_some();
     let flags = Flags { data: global.data, ..command.flags() };
     let loaded = config::load(global.config.as_deref(), std::env::vars(), flags)?;
+    if command.only_asks() {
+        wiring::limit_memory(&loaded.config);
+    }
     let app = App { loaded, console: Console::new(global.quiet), data_was_given };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::Output)?;

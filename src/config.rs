@@ -18,7 +18,7 @@ mod units;
 
 pub use environment::{SECRET as SECRET_VARIABLE, TOKEN as TOKEN_VARIABLE};
 pub use exports::Export;
-pub use units::{ByteSize, Span};
+pub use units::{ByteSize, Plain, Span};
 
 const DEFAULTS: &str = include_str!("../config/default.toml");
 /// The file that is read when none is named, if it exists.
@@ -48,6 +48,7 @@ pub struct Config {
     pub log: Log,
     pub flush: Flush,
     pub limits: Limits,
+    pub tls: Tls,
     #[serde(default)]
     pub accounts: BTreeMap<String, Account>,
     #[serde(default)]
@@ -77,7 +78,7 @@ pub struct Kafka {
     pub group: String,
     pub partitions: u16,
     pub replicas: u16,
-    pub options: BTreeMap<String, String>,
+    pub options: BTreeMap<String, Plain>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -93,6 +94,21 @@ pub struct Limits {
     pub max_body: ByteSize,
     pub max_event: ByteSize,
     pub rate: u32,
+    pub connections: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+impl Tls {
+    /// Whether the door is to speak TLS.
+    pub fn is_on(&self) -> bool {
+        !self.certificate.as_os_str().is_empty()
+    }
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -215,6 +231,12 @@ impl Config {
                     .to_owned(),
             });
         }
+        if self.tls.is_on() == self.tls.key.as_os_str().is_empty() {
+            return Err(Mistake {
+                at: file_name.to_owned(),
+                message: "[tls] needs both certificate and key, or neither".to_owned(),
+            });
+        }
         Ok(())
     }
 
@@ -230,7 +252,7 @@ impl Config {
     /// The door's address as vendors see it, without a slash at its end.
     pub fn public_url(&self) -> String {
         if self.public_url.is_empty() {
-            format!("http://{}", self.listen)
+            format!("{}://{}", self.scheme(), self.listen)
         } else {
             self.public_url.trim_end_matches('/').to_owned()
         }
@@ -239,6 +261,11 @@ impl Config {
     /// The configured country of each account that has one, upper case.
     pub fn countries(&self) -> BTreeMap<String, String> {
         self.accounts.iter().filter_map(|(id, a)| Some((id.clone(), a.country.clone()?))).collect()
+    }
+
+    /// What the door itself speaks.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_on() { "https" } else { "http" }
     }
 
     /// The configured currency of each account that has one, upper case.

@@ -22,6 +22,11 @@ impl Console {
         io::stdout().is_terminal()
     }
 
+    /// Whether people read stderr, rather than a log.
+    pub fn stderr_is_terminal(self) -> bool {
+        io::stderr().is_terminal()
+    }
+
     /// The columns of the terminal that reads stdout, if one does.
     pub fn width(self) -> Option<u16> {
         let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());

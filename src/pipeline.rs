@@ -30,6 +30,8 @@ pub use writer::{Writer, now};
 const IDLE: Duration = Duration::from_millis(200);
 /// Between two looks at a log that has news, so that many small events are read together.
 const PAUSE: Duration = Duration::from_millis(20);
+/// How long the loop goes on reading what is in the log already after it was told to stop.
+const CATCH_UP: Duration = Duration::from_secs(2);
 /// Between two attempts to start reading.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -73,7 +75,7 @@ struct Run {
     gathered: Gathered,
 }
 
-/// Runs until `stop`, then commits what was gathered.
+/// Runs until `stop`, then commits what the log has, as far as there is time for it.
 pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), Error> {
     let Parts { reader, sink, flush, counts } = parts;
     let writer = Writer::start(sink, counts);
@@ -168,10 +170,29 @@ impl Run {
     }
 
     async fn finish(mut self) -> Result<(), Error> {
+        self.catch_up().await?;
         self.forward().await?;
         self.writer.drain().await?;
         self.release().await?;
         self.writer.stop().await
+    }
+}
+
+impl Run {
+    /// Reads to the end of the log. What there is no time for, the next start reads.
+    async fn catch_up(&mut self) -> Result<(), Error> {
+        let start = Instant::now();
+        while self.flattener.is_some() && start.elapsed() < CATCH_UP {
+            let room = self.flush.max_bytes.saturating_sub(self.gathered.bytes).max(1);
+            match self.reader.next(room, IDLE).await? {
+                Polled::Events(batches) => self.gathered.add(batches),
+                Polled::Idle | Polled::Assigned(_) | Polled::Revoked(_) => break,
+            }
+            if self.gathered.bytes >= self.flush.max_bytes {
+                self.forward().await?;
+            }
+        }
+        Ok(())
     }
 }
 

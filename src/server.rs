@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use prometheus::Registry;
 use ringlake_ingest::webhook::DoorParts;
-use ringlake_ingest::{Door, Log, LogReader, Metrics, Tokens};
+use ringlake_ingest::{Door, Log, LogReader, Metrics, Tls, Tokens};
 use ringlake_sinks::Sink;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::error::Error;
@@ -20,7 +22,8 @@ use crate::pipeline::{self, Counts, FlushSettings, Parts};
 use crate::stop::Stop;
 use crate::wiring;
 
-/// Within this time after the first signal everything is committed or given up.
+/// Within this time after the first signal everything is committed or given up. The door takes at most
+/// 3 s of it to close, and the loop 2 s to read what came in until then.
 const PATIENCE: Duration = Duration::from_secs(9);
 
 /// A service being put together.
@@ -29,6 +32,9 @@ pub struct Server {
     pub counts: Counts,
     tasks: JoinSet<Result<(), Error>>,
     stop: Stop,
+    /// The door has closed, and nothing more comes in: what the loop waits for.
+    closed: CancellationToken,
+    has_door: bool,
     /// The door lets go of the log when it closes, and the loop still reads it then.
     log: Option<Arc<dyn Log>>,
 }
@@ -37,7 +43,9 @@ impl Server {
     pub fn new(stop: Stop) -> Result<Self, Error> {
         let registry = Registry::new();
         let counts = Counts::new(&registry)?;
-        Ok(Self { registry, counts, tasks: JoinSet::new(), stop, log: None })
+        let closed = CancellationToken::new();
+        let tasks = JoinSet::new();
+        Ok(Self { registry, counts, tasks, stop, closed, has_door: false, log: None })
     }
 
     /// Opens the door. Returns its address.
@@ -52,16 +60,22 @@ impl Server {
         let parts = DoorParts {
             log,
             tokens,
-            secrets: wiring::secrets(),
+            secrets: wiring::secrets()?,
             metrics: Metrics::new(&self.registry)?,
             registry: self.registry.clone(),
             ready: Arc::new(move || counts.trouble().map_or(Ok(()), Err)),
+            tls: wiring::tls(config)?,
         };
+        if let Some(tls) = parts.tls.clone() {
+            self.spawn(read_again_on_hangup(tls, self.stop.soon.clone()));
+        }
         let door = Door::bind(wiring::door(config), parts).await?;
         let address = door.address();
-        let stop = self.stop.soon.clone();
+        let (stop, closed) = (self.stop.soon.clone(), self.closed.clone().drop_guard());
+        self.has_door = true;
         self.spawn(async move {
             door.serve(stop).await;
+            drop(closed);
             Ok(())
         });
         Ok(address)
@@ -79,8 +93,7 @@ impl Server {
             max_bytes: usize::try_from(config.flush.max_bytes.0).unwrap_or(usize::MAX).max(1),
         };
         let parts = Parts { reader, sink, flush, counts: self.counts.clone() };
-        let stop = self.stop.soon.clone();
-        self.spawn(pipeline::run(parts, stop));
+        self.spawn(pipeline::run(parts, self.closed.clone()));
     }
 
     pub fn spawn(&mut self, task: impl Future<Output = Result<(), Error>> + Send + 'static) {
@@ -90,6 +103,14 @@ impl Server {
     /// Runs until it is told to stop or a part fails; then all parts stop.
     pub async fn run(mut self) -> Result<(), Error> {
         let stop = self.stop.clone();
+        if !self.has_door {
+            let (soon, closed) = (self.stop.soon.clone(), self.closed.clone());
+            self.spawn(async move {
+                soon.cancelled().await;
+                closed.cancel();
+                Ok(())
+            });
+        }
         tokio::select! {
             ended = self.all_parts() => ended,
             () = stop.now.cancelled() => Err(Error::Stopped),
@@ -111,6 +132,20 @@ impl Server {
             }
         }
         outcome
+    }
+}
+
+/// A certificate that was renewed by hand is used from here on.
+async fn read_again_on_hangup(tls: Arc<Tls>, stop: CancellationToken) -> Result<(), Error> {
+    let mut hangups = signal(SignalKind::hangup()).map_err(Error::Output)?;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            _ = hangups.recv() => {}
+        }
+        if let Err(error) = tls.reload() {
+            tracing::error!(%error, hint = error.hint(), "the old certificate stays in use");
+        }
     }
 }
 

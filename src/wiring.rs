@@ -9,7 +9,7 @@ use ringlake_ingest::lock::make_folder;
 use ringlake_ingest::log::kafka::{KafkaReader, KafkaSettings, Membership};
 use ringlake_ingest::log::{EmbeddedLog, EmbeddedSettings, KafkaLog};
 use ringlake_ingest::tokens::TOKENS_FILE;
-use ringlake_ingest::{DataLock, DoorSettings, Log, LogReader, Tokens};
+use ringlake_ingest::{DataLock, DoorSettings, Log, LogReader, Tls, Tokens};
 use ringlake_queries::saved::Saved;
 use ringlake_queries::tariffs::Tariffs;
 use ringlake_queries::{Engine, EngineSettings};
@@ -72,7 +72,11 @@ fn kafka(config: &Config) -> KafkaSettings {
         replication: if kafka.replicas == 0 { -1 } else { i32::from(kafka.replicas) },
         group: kafka.group.clone(),
         max_event_bytes: bytes(config.limits.max_event.0),
-        options: kafka.options.clone(),
+        options: kafka
+            .options
+            .iter()
+            .map(|(name, value)| (name.clone(), value.0.clone()))
+            .collect(),
         ..KafkaSettings::default()
     }
 }
@@ -83,10 +87,45 @@ pub fn door(config: &Config) -> DoorSettings {
         max_body_bytes: bytes(config.limits.max_body.0),
         max_event_bytes: bytes(config.limits.max_event.0),
         requests_per_second: config.limits.rate,
-        // Below the 10 s in which a stop has to be done.
-        drain_timeout: std::time::Duration::from_secs(5),
+        max_connections: connections(config.limits.connections),
+        // Well below the 10 s in which a stop has to be done.
+        drain_timeout: std::time::Duration::from_secs(3),
         ..DoorSettings::default()
     }
+}
+
+/// Asks the system for as many open files as it gives, and takes no more connections than they are
+/// enough for: the tables and the log need some too.
+fn connections(wanted: u32) -> usize {
+    const OURS: u64 = 512;
+    let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1_024);
+    let enough = files.saturating_sub(OURS).max(files / 2);
+    if enough < u64::from(wanted) {
+        tracing::warn!(
+            files,
+            connections = enough,
+            "fewer connections than limits.connections; raise the limit of open files (ulimit -n)"
+        );
+    }
+    usize::try_from(enough.min(u64::from(wanted))).unwrap_or(usize::MAX)
+}
+
+/// Has the system refuse this process more memory than a query may come to need with all that its limit
+/// does not count. A text function can ask for a terabyte at once; the process then ends, and no other.
+pub fn limit_memory(config: &Config) {
+    const BESIDE: u64 = 8 << 30;
+    let limit = config.memory_limit.0.saturating_mul(2).saturating_add(BESIDE);
+    if let Ok((_, hard)) = rlimit::Resource::AS.get() {
+        let _ = rlimit::Resource::AS.set(limit.min(hard), hard);
+    }
+}
+
+/// The certificate, where one is set.
+pub fn tls(config: &Config) -> Result<Option<Arc<Tls>>, Error> {
+    if !config.tls.is_on() {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(Tls::load(&config.tls.certificate, &config.tls.key)?)))
 }
 
 pub async fn sink(config: &Config, registry: Option<Registry>) -> Result<Sink, Error> {
@@ -168,7 +207,12 @@ fn tables_url(root: &str) -> Result<Url, Error> {
 pub fn tokens(config: &Config) -> Result<Tokens, Error> {
     make_folder(&config.data).map_err(Error::file("make", &config.data))?;
     let path = config.data.join(TOKENS_FILE);
-    Ok(Tokens::load_or_create(path, given(TOKEN_VARIABLE, |name| std::env::var(name).ok()))?)
+    Ok(Tokens::load_or_create(path, given_tokens()?)?)
+}
+
+/// The tokens of the environment.
+pub fn given_tokens() -> Result<BTreeMap<String, String>, Error> {
+    given(TOKEN_VARIABLE)
 }
 
 /// Whether the data folder has tokens already.
@@ -177,18 +221,25 @@ pub fn has_tokens(config: &Config) -> bool {
 }
 
 /// The secrets of vendors that sign their requests; the door then asks for the signature.
-pub fn secrets() -> BTreeMap<String, String> {
-    given(SECRET_VARIABLE, |name| std::env::var(name).ok())
+pub fn secrets() -> Result<BTreeMap<String, String>, Error> {
+    given(SECRET_VARIABLE)
 }
 
-/// What a variable of this prefix and a system's name gives, by that name.
-fn given(prefix: &str, variable: impl Fn(&str) -> Option<String>) -> BTreeMap<String, String> {
-    let given = SYSTEMS.iter().filter_map(|system| {
+/// What a variable of this prefix and a system's name gives, by that name; or the file that the
+/// variable names which ends in `_FILE`.
+fn given(prefix: &str) -> Result<BTreeMap<String, String>, Error> {
+    let mut given = BTreeMap::new();
+    for system in SYSTEMS {
         let name = format!("{prefix}{}", system.name().to_ascii_uppercase());
-        let value = variable(&name).filter(|value| !value.trim().is_empty())?;
-        Some((system.name().to_owned(), value.trim().to_owned()))
-    });
-    given.collect()
+        let value = match std::env::var_os(format!("{name}_FILE")).filter(|path| !path.is_empty()) {
+            Some(path) => std::fs::read_to_string(&path).map_err(Error::file("read", path))?,
+            None => std::env::var(&name).unwrap_or_default(),
+        };
+        if !value.trim().is_empty() {
+            given.insert(system.name().to_owned(), value.trim().to_owned());
+        }
+    }
+    Ok(given)
 }
 
 fn bytes(size: u64) -> usize {

@@ -64,6 +64,10 @@ pub enum LogError {
     #[error("cannot read the tokens in {}", path.display())]
     Tokens { path: PathBuf, source: Cause },
 
+    /// The certificate or its key, as the text of the cause says.
+    #[error("cannot use {} for tls", path.display())]
+    Tls { path: PathBuf, source: Cause },
+
     /// The address to listen on is taken, or is not ours.
     #[error("cannot listen on {address}")]
     Listen { address: String, source: Cause },
@@ -113,6 +117,9 @@ impl LogError {
             Self::Closed => "start ringlake again".into(),
             Self::TooLarge { limit, .. } => format!("send events of at most {limit} bytes each"),
             Self::OutOfRange { partition, position, first, .. } => out_of_range(partition, *position, *first),
+            Self::Tls { .. } => "[tls] needs a certificate (its chain, the server's own first) and the private key that \
+                 belongs to it, both in PEM files that this user may read"
+                .into(),
             Self::Setting { .. } => "take the setting out of the configuration".into(),
             Self::Tokens { path, .. } => format!(
                 "mend {} or remove it: new tokens are made on the next start, and then have to be \

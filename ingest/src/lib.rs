@@ -26,4 +26,4 @@ pub use lock::DataLock;
 pub use log::{Log, LogReader, LogStatus, NewRecord, PartitionStatus, Polled, Topics};
 pub use metrics::Metrics;
 pub use tokens::Tokens;
-pub use webhook::{Door, DoorSettings};
+pub use webhook::{Door, DoorSettings, Tls};

@@ -2,9 +2,10 @@
 //!
 //! Two of the four vendors sign nothing and one can send no header, so a random 256-bit token, as
 //! bearer or at the end of the path, is what tells their requests from anybody's. The tokens lie in
-//! `<data>/tokens.json`, readable by its owner alone. A rotation keeps the old token valid for a while,
+//! `<data>/tokens.json`, readable by its owner alone. A rotation keeps the old tokens valid for a while,
 //! so that the vendor's settings can be changed without losing an event; a door that is running sees
-//! a rotation by another process within a second.
+//! a rotation by another process within a second. Rotating twice by mistake takes nothing from the
+//! token that the vendor still sends.
 //!
 //! A token is compared by its SHA-256 digest and in constant time. It must never reach a log line:
 //! nothing here implements `Debug` with a token in it.
@@ -32,8 +33,6 @@ use crate::log::now;
 
 /// The name of the file in the data folder.
 pub const TOKENS_FILE: &str = "tokens.json";
-/// How long the old token goes on being valid after a rotation.
-pub const GRACE: Duration = Duration::from_secs(24 * 3600);
 /// How often the file is looked at for changes.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -42,8 +41,8 @@ const LOOK: Duration = Duration::from_secs(1);
 #[serde(deny_unknown_fields)]
 struct Entry {
     token: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    previous: Option<Previous>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    previous: Vec<Previous>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -56,10 +55,14 @@ struct Previous {
 
 type Entries = BTreeMap<String, Entry>;
 
+/// Tells one token from another without being it: the beginning of its digest.
+pub type TokenId = u64;
+
 /// The tokens of all systems. Shared by the door and, through the file, with `ringlake tokens`.
 pub struct Tokens {
     path: PathBuf,
-    /// Tokens given from outside, such as the environment: they stand instead of the file's.
+    /// Tokens given from outside, such as the environment: they stand instead of the file's. Several
+    /// are parted by commas, the one to be shown first.
     given: BTreeMap<String, String>,
     valid: RwLock<BTreeMap<String, Vec<Valid>>>,
     looked: Mutex<Looked>,
@@ -71,9 +74,12 @@ struct Valid {
     until: Micros,
 }
 
+/// What changes when the file does. Its time alone does not: a clock of file times may be coarse.
+type Stamp = (SystemTime, u64, u64);
+
 struct Looked {
     at: Instant,
-    file: Option<(SystemTime, u64)>,
+    file: Option<Stamp>,
 }
 
 impl Tokens {
@@ -90,7 +96,7 @@ impl Tokens {
             .filter(|name| !entries.contains_key(*name) && !given.contains_key(*name))
             .collect();
         for name in &missing {
-            entries.insert((*name).to_owned(), Entry { token: random()?, previous: None });
+            entries.insert((*name).to_owned(), Entry { token: random()?, previous: Vec::new() });
         }
         if !missing.is_empty() {
             write(&path, &entries)?;
@@ -103,25 +109,45 @@ impl Tokens {
     /// The token a vendor is to send now.
     pub fn token(&self, system: &str) -> Result<Option<String>, LogError> {
         if let Some(token) = self.given.get(system) {
-            return Ok(Some(token.clone()));
+            return Ok(several(token).next().map(str::to_owned));
         }
         Ok(read(&self.path)?.remove(system).map(|entry| entry.token))
     }
 
-    /// Makes a new token and returns it. The old one stays valid for `grace`.
+    /// Until when each older token of a system is valid still, in microseconds since 1970. Those from
+    /// outside have no end: whoever gives them takes them away.
+    pub fn still_valid(&self, system: &str) -> Result<Vec<Option<Micros>>, LogError> {
+        if let Some(token) = self.given.get(system) {
+            return Ok(several(token).skip(1).map(|_| None).collect());
+        }
+        let entry = read(&self.path)?.remove(system);
+        let now = now();
+        let ends = entry.iter().flat_map(|entry| &entry.previous).map(|old| old.valid_until);
+        Ok(ends.filter(|end| *end > now).map(Some).collect())
+    }
+
+    /// Makes a new token and returns it. Older ones stay valid for at most `grace` from now.
     pub fn rotate(&self, system: &str, grace: Duration) -> Result<String, LogError> {
         if self.given.contains_key(system) {
             return Err(LogError::Setting {
                 name: format!("the token of {system}"),
-                reason: "it is given by the configuration; change it there".to_owned(),
+                reason:
+                    "it is given by the environment; put the new one there, then a comma and the \
+                         old one for as long as both are to be valid"
+                        .to_owned(),
             });
         }
         let mut entries = read(&self.path)?;
         let token = random()?;
-        let grace = Micros::try_from(grace.as_micros()).unwrap_or(Micros::MAX);
-        let previous = entries
-            .remove(system)
-            .map(|old| Previous { token: old.token, valid_until: now().saturating_add(grace) });
+        let now = now();
+        let end = now.saturating_add(Micros::try_from(grace.as_micros()).unwrap_or(Micros::MAX));
+        let mut previous = Vec::new();
+        if let Some(old) = entries.remove(system) {
+            previous.push(Previous { token: old.token, valid_until: end });
+            let older = old.previous.into_iter();
+            previous.extend(older.map(|p| Previous { valid_until: p.valid_until.min(end), ..p }));
+            previous.retain(|previous| previous.valid_until > now);
+        }
         entries.insert(system.to_owned(), Entry { token: token.clone(), previous });
         write(&self.path, &entries)?;
         self.replace(&entries);
@@ -130,6 +156,11 @@ impl Tokens {
 
     /// Whether this token may send as this system. Takes the same time for any token.
     pub fn verify(&self, system: &str, presented: &str) -> bool {
+        self.find(system, presented).is_some()
+    }
+
+    /// Which of this system's valid tokens this is. Takes the same time for any token.
+    pub fn find(&self, system: &str, presented: &str) -> Option<TokenId> {
         self.look_for_changes();
         let digest = digest(presented);
         let now = now();
@@ -138,7 +169,8 @@ impl Tokens {
         for known in all.get(system).into_iter().flatten() {
             matches |= known.digest.ct_eq(&digest) & Choice::from(u8::from(now < known.until));
         }
-        matches.into()
+        let [a, b, c, d, e, f, g, h, ..] = digest;
+        bool::from(matches).then(|| TokenId::from_le_bytes([a, b, c, d, e, f, g, h]))
     }
 
     /// Reads the file again when it has changed. A file that cannot be read changes nothing: the
@@ -178,9 +210,13 @@ fn valid(entries: &Entries, given: &BTreeMap<String, String>) -> BTreeMap<String
     let mut all: BTreeMap<String, Vec<Valid>> =
         entries.iter().map(|(system, entry)| (system.clone(), of_entry(entry))).collect();
     for (system, token) in given {
-        all.insert(system.clone(), vec![forever(token)]);
+        all.insert(system.clone(), several(token).map(forever).collect());
     }
     all
+}
+
+fn several(tokens: &str) -> impl Iterator<Item = &str> {
+    tokens.split(',').map(str::trim).filter(|token| !token.is_empty())
 }
 
 fn digest(token: &str) -> [u8; 32] {
@@ -236,15 +272,20 @@ fn private(path: &Path) -> std::io::Result<File> {
     options.open(path)
 }
 
-/// What changes when the file does.
-fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
+fn stamp(path: &Path) -> Option<Stamp> {
     let metadata = fs::metadata(path).ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
+    #[cfg(unix)]
+    let file = std::os::unix::fs::MetadataExt::ino(&metadata);
+    #[cfg(not(unix))]
+    let file = 0;
+    Some((metadata.modified().ok()?, metadata.len(), file))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const GRACE: Duration = Duration::from_secs(24 * 3600);
 
     fn load(path: &Path) -> Tokens {
         Tokens::load_or_create(path, BTreeMap::new()).unwrap()
@@ -279,7 +320,17 @@ mod tests {
         let old = tokens.token("vonage").unwrap().unwrap();
         let new = tokens.rotate("vonage", GRACE).unwrap();
         assert!(tokens.verify("vonage", &old) && tokens.verify("vonage", &new));
+        assert_ne!(tokens.find("vonage", &old), tokens.find("vonage", &new));
+        let third = tokens.rotate("vonage", GRACE).unwrap();
+        assert!([&old, &new, &third].iter().all(|token| tokens.verify("vonage", token)));
+        let ends = tokens.still_valid("vonage").unwrap();
+        assert_eq!(ends.len(), 2);
+        let grace = i64::try_from(GRACE.as_micros()).unwrap();
+        assert!(ends.iter().all(|end| (now() + grace - end.unwrap()).abs() < 60_000_000));
         let newest = tokens.rotate("vonage", Duration::ZERO).unwrap();
+        assert!(
+            tokens.still_valid("vonage").unwrap().is_empty() && !tokens.verify("vonage", &third)
+        );
         assert!(!tokens.verify("vonage", &old) && !tokens.verify("vonage", &new));
         assert!(tokens.verify("vonage", &newest));
     }
@@ -309,5 +360,17 @@ mod tests {
         assert_eq!(tokens.token("freshcaller").unwrap().as_deref(), Some("from-outside"));
         assert!(tokens.rotate("freshcaller", GRACE).is_err());
         assert!(!tokens.verify("vonage", "from-outside"));
+
+        let given = [("freshcaller".to_owned(), "new, from-outside,".to_owned())].into();
+        let tokens = Tokens::load_or_create(dir.path().join(TOKENS_FILE), given).unwrap();
+        assert!(
+            tokens.verify("freshcaller", "from-outside") && tokens.verify("freshcaller", "new")
+        );
+        assert_eq!(tokens.token("freshcaller").unwrap().as_deref(), Some("new"));
+        assert_eq!(tokens.still_valid("freshcaller").unwrap(), [None]);
+        assert!(
+            !tokens.verify("freshcaller", "")
+                && !tokens.verify("freshcaller", "new, from-outside,")
+        );
     }
 }

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use arrow::array::{RecordBatch, RecordBatchOptions, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::{ParamValues, TableReference};
+use datafusion::common::{DataFusionError, ParamValues, TableReference};
 use datafusion::datasource::{MemTable, TableProvider};
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
@@ -22,7 +23,8 @@ use datafusion::sql::parser::Statement;
 use futures::StreamExt;
 use ringlake_transform::tables::PROGRESS;
 use ringlake_transform::{TABLES, TableSpec, tables};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use url::Url;
 
@@ -173,18 +175,46 @@ impl Engine {
         let stream = tokio::time::timeout_at(deadline, work)
             .await
             .map_err(|_| QueryError::Timeout(self.settings.timeout))??;
+        Ok(self.answer(stream, deadline))
+    }
+
+    /// The answer, as its batches come. They are made in a task of their own: a function that computes for
+    /// minutes without a pause would keep the deadline from being seen.
+    fn answer(&self, stream: SendableRecordBatchStream, deadline: Instant) -> Answer {
         let (timeout, memory) = (self.settings.timeout, self.settings.memory_limit);
         let schema = stream.schema();
-        let batches = futures::stream::unfold(Some(stream), move |stream| async move {
-            let mut stream = stream?;
-            match tokio::time::timeout_at(deadline, stream.next()).await {
-                Ok(None) => None,
-                Ok(Some(Ok(batch))) => Some((as_announced(batch, &stream.schema()), Some(stream))),
-                Ok(Some(Err(error))) => Some((Err(sql::failed(error, memory)), None)),
-                Err(_) => Some((Err(QueryError::Timeout(timeout)), None)),
+        let (give, take) = mpsc::channel(1);
+        let mut making = JoinSet::new();
+        making.spawn(async move {
+            let mut stream = stream;
+            while let Some(batch) = stream.next().await {
+                if give.send(batch).await.is_err() {
+                    break;
+                }
             }
         });
-        Ok(Answer { schema, batches: batches.boxed(), hint: self.hint(), footnote: None })
+        let announced = schema.clone();
+        let batches = futures::stream::unfold(Some((take, making)), move |state| {
+            let schema = announced.clone();
+            async move {
+                let (mut take, mut making) = state?;
+                match tokio::time::timeout_at(deadline, take.recv()).await {
+                    Ok(Some(Ok(batch))) => {
+                        Some((as_announced(batch, &schema), Some((take, making))))
+                    }
+                    Ok(Some(Err(error))) => Some((Err(sql::failed(error, memory)), None)),
+                    Err(_) => Some((Err(QueryError::Timeout(timeout)), None)),
+                    // The end, unless the task broke off.
+                    Ok(None) => match making.join_next().await {
+                        Some(Err(error)) => {
+                            Some((Err(QueryError::Failed(broken_off(error))), None))
+                        }
+                        _ => None,
+                    },
+                }
+            }
+        });
+        Answer { schema, batches: batches.boxed(), hint: self.hint(), footnote: None }
     }
 
     async fn plan(&self, text: &str) -> Result<LogicalPlan, QueryError> {
@@ -225,6 +255,15 @@ impl Engine {
         let views =
             VIEWS.iter().map(|view| view.name).filter(|name| !name.starts_with(views::STEP));
         tables.chain([PROGRESS.name, ACCOUNT_CURRENCIES, ACCOUNT_COUNTRIES]).chain(views).collect()
+    }
+
+    /// The functions that may stand for a table, by name.
+    #[cfg(test)]
+    pub(crate) fn table_functions(&self) -> Vec<String> {
+        let mut names: Vec<String> =
+            self.context.state().table_functions().keys().cloned().collect();
+        names.sort();
+        names
     }
 
     /// Makes the named tables and views known to the context, and what these views are made of.
@@ -292,6 +331,10 @@ impl Engine {
             explained => explained,
         }
     }
+}
+
+fn broken_off(error: JoinError) -> DataFusionError {
+    DataFusionError::ExecutionJoin(Box::new(error))
 }
 
 /// The batch under the schema that its plan announced: a batch read from a table may carry other

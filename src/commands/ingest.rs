@@ -40,7 +40,8 @@ pub async fn run(_args: Args, app: &App) -> Result<(), Error> {
         tokens::announce(config, &vendor_tokens, app.console)?;
     }
     app.console.note(format!(
-        "ringlake receives on http://{address} into kafka at {}",
+        "ringlake receives on {}://{address} into kafka at {}",
+        config.scheme(),
         config.log.kafka.brokers
     ));
     server.run().await

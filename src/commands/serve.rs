@@ -45,8 +45,11 @@ pub async fn run(_args: Args, app: &App) -> Result<(), Error> {
     if first_start {
         tokens::announce(config, &vendor_tokens, app.console)?;
     }
-    app.console
-        .note(format!("ringlake receives on http://{address} (data in {})", config.data.display()));
+    app.console.note(format!(
+        "ringlake receives on {}://{address} (data in {})",
+        config.scheme(),
+        config.data.display()
+    ));
     server.spawn(exports::schedule(config.clone(), stop.soon.clone()));
     server.spawn(upkeep::run(config.clone(), stop.soon.clone()));
     server.run().await

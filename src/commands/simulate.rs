@@ -20,7 +20,8 @@ Examples:
   ringlake simulate > day.ndjson && ringlake import --enveloped day.ndjson
   ringlake simulate --to http://127.0.0.1:8640 --rate 50
   ringlake simulate --system freshcaller --days 20 --plain > calls.ndjson
-Without --date the day is the last working day; the same seed and date give the same bytes.")]
+Without --date the day is the last working day; the same seed and date give the same bytes. The tokens are
+those of the data folder, or of RINGLAKE_TOKEN_… and RINGLAKE_TOKEN_…_FILE.")]
 pub struct Args {
     /// Where to send: the address of a door, or stdout
     #[arg(long, value_name = "URL|stdout", default_value = "stdout")]
@@ -48,8 +49,9 @@ pub struct Args {
     /// Percent of the events that are sent late
     #[arg(long, value_name = "PERCENT", default_value_t = 1.0)]
     disorder: f64,
-    /// A system's token, for a door whose data folder is not here
-    #[arg(long = "token", value_name = "SYSTEM=TOKEN")]
+    /// A system's token, for a door whose data folder is not here, or @ and a file that holds it;
+    /// others on this machine can see what is typed here
+    #[arg(long = "token", value_name = "SYSTEM=TOKEN|@FILE")]
     tokens: Vec<String>,
     /// Events per second [default: as fast as they are taken]
     #[arg(long, value_name = "N")]
@@ -114,12 +116,21 @@ fn tokens(args: &Args, app: &App) -> Result<BTreeMap<String, String>, Error> {
             tokens.extend(token.map(|token| (system.name().to_owned(), token)));
         }
     }
+    for (system, given) in wiring::given_tokens()? {
+        let shown = given.split(',').next().unwrap_or_default().trim().to_owned();
+        tokens.insert(system, shown);
+    }
     for given in &args.tokens {
+        // What was given is not repeated: it may be a token.
         let (system, token) = given
             .split_once('=')
-            .ok_or_else(|| Error::usage(format!("--token {given:?} is not SYSTEM=TOKEN")))?;
+            .ok_or_else(|| Error::usage("--token is not SYSTEM=TOKEN or SYSTEM=@FILE"))?;
         ringlake_transform::systems::by_name(system)?;
-        tokens.insert(system.to_owned(), token.to_owned());
+        let token = match token.strip_prefix('@') {
+            Some(path) => std::fs::read_to_string(path).map_err(Error::file("read", path))?,
+            None => token.to_owned(),
+        };
+        tokens.insert(system.to_owned(), token.trim().to_owned());
     }
     Ok(tokens)
 }

@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
+use chrono::DateTime;
 use ringlake_ingest::Tokens;
-use ringlake_ingest::tokens::GRACE;
 use ringlake_transform::{SYSTEMS, System, systems};
 
 use crate::app::App;
-use crate::config::Config;
+use crate::config::{Config, Span};
 use crate::console::Console;
 use crate::error::Error;
 use crate::wiring;
@@ -19,7 +19,9 @@ use crate::wiring;
 Examples:
   ringlake tokens
   ringlake tokens rotate vonage
-A rotated token goes on being valid for 24 hours, so that nothing is lost while it is replaced.
+  ringlake tokens rotate vonage --grace 0s        it has leaked: the old one ends now
+A rotated token goes on being valid for a while, so that nothing is lost while it is replaced at the
+vendor. A door that is running takes the new one within a second.
 Set public_url in ringlake.toml to print the address that vendors reach.")]
 pub struct Args {
     #[command(subcommand)]
@@ -28,8 +30,13 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Make a new token for a system
-    Rotate { system: String },
+    /// Make a new token for a system; the old one stays valid for a while
+    Rotate {
+        system: String,
+        /// How long the old token stays valid
+        #[arg(long, value_name = "TIME", default_value = "24h")]
+        grace: Span,
+    },
 }
 
 pub async fn run(args: Args, app: &App) -> Result<(), Error> {
@@ -37,10 +44,9 @@ pub async fn run(args: Args, app: &App) -> Result<(), Error> {
     let tokens = wiring::tokens(config)?;
     let text = match args.action {
         None => listing(config, &tokens)?,
-        Some(Action::Rotate { system }) => {
+        Some(Action::Rotate { system, grace }) => {
             let system = systems::by_name(&system)?;
-            tokens.rotate(system.name(), GRACE)?;
-            app.console.note("the old token stays valid for 24 hours");
+            tokens.rotate(system.name(), grace.0)?;
             of_system(config, &tokens, system)?
         }
     };
@@ -51,8 +57,12 @@ pub async fn run(args: Args, app: &App) -> Result<(), Error> {
     writeln!(out, "{text}").and_then(|()| out.flush()).map_err(Error::Output)
 }
 
-/// On the first start of a door.
+/// On the first start of a door. Only people are shown the tokens: what a service says is kept in logs.
 pub fn announce(config: &Config, tokens: &Tokens, console: Console) -> Result<(), Error> {
+    if !console.stderr_is_terminal() {
+        console.note("`ringlake tokens` shows the URLs to paste into the vendors' settings");
+        return Ok(());
+    }
     console.note("Paste these into the vendors' settings (`ringlake tokens` shows them again):\n");
     console.note(listing(config, tokens)?);
     if let Some(note) = only_here(config) {
@@ -88,6 +98,16 @@ fn of_system(config: &Config, tokens: &Tokens, system: &dyn System) -> Result<St
     }
     for route in system.routes() {
         let _ = writeln!(text, "  {route:9} {base}/{route}/{token}");
+    }
+    for end in tokens.still_valid(system.name())? {
+        let _ = match end.and_then(DateTime::from_timestamp_micros) {
+            Some(end) => writeln!(
+                text,
+                "  an older token is valid until {}",
+                end.format("%Y-%m-%d %H:%M UTC")
+            ),
+            None => writeln!(text, "  an older token is valid as long as the environment has it"),
+        };
     }
     Ok(text)
 }

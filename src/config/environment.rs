@@ -10,6 +10,9 @@ use super::Mistake;
 
 const PREFIX: &str = "RINGLAKE_";
 const KAFKA_OPTIONS: &str = "RINGLAKE_LOG_KAFKA_OPTIONS_";
+/// Options of Kafka that may be given as a file instead: the option's name, then this.
+const FILE: &str = "_FILE";
+const SECRETS: &[&str] = &["PASSWORD", "SECRET"];
 /// Variables that are no settings: flags of the command line read them themselves.
 const NOT_SETTINGS: &[&str] =
     &["RINGLAKE_CONFIG", "RINGLAKE_LOG_FILTER", "RINGLAKE_FAILPOINT", "RINGLAKE_MUTANT"];
@@ -41,9 +44,14 @@ pub fn read(
     sorted.sort();
     for (name, value) in sorted {
         if let Some(option) = name.strip_prefix(KAFKA_OPTIONS) {
-            let option = option.to_ascii_lowercase().replace('_', ".");
-            let path = ["log", "kafka", "options", &option].map(str::to_owned);
-            environment.push(&path, &Value::String(value), name);
+            match from_file(option, value) {
+                Ok((option, value)) => {
+                    let option = option.to_ascii_lowercase().replace('_', ".");
+                    let path = ["log", "kafka", "options", &option].map(str::to_owned);
+                    environment.push(&path, &Value::String(value), name);
+                }
+                Err(message) => mistakes.push(Mistake { at: name, message }),
+            }
         } else if let Some((path, default)) = known.iter().find(|(path, _)| variable(path) == name)
         {
             match typed(&value, default) {
@@ -67,6 +75,18 @@ impl Environment {
         let keys: Vec<String> = path.iter().map(|key| format!("{key:?}")).collect();
         self.text.push_str(&format!("{} = {value}\n", keys.join(".")));
         self.variables.push(variable);
+    }
+}
+
+/// `SASL_PASSWORD_FILE` and a path as `SASL_PASSWORD` and what the file holds; others as they are.
+fn from_file(option: &str, value: String) -> Result<(&str, String), String> {
+    let secret = option
+        .strip_suffix(FILE)
+        .filter(|option| SECRETS.iter().any(|secret| option.ends_with(secret)));
+    let Some(option) = secret else { return Ok((option, value)) };
+    match std::fs::read_to_string(&value) {
+        Ok(text) => Ok((option, text.trim_end_matches(['\r', '\n']).to_owned())),
+        Err(error) => Err(format!("cannot read {value}: {error}")),
     }
 }
 

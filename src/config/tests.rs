@@ -89,7 +89,7 @@ fn kafka_options_come_from_the_environment() {
         ("RINGLAKE_LOG_KAFKA_OPTIONS_SASL_PASSWORD", "s\"1"),
     ];
     let config = read("", &variables).unwrap();
-    assert_eq!(config.log.kafka.options["sasl.password"], "s\"1");
+    assert_eq!(config.log.kafka.options["sasl.password"].0, "s\"1");
 }
 
 #[test]

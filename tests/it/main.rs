@@ -21,3 +21,5 @@ mod pipeline_embedded;
 mod pipeline_kafka;
 mod questions;
 mod reports;
+mod secrets;
+mod tls;

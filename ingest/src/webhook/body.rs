@@ -1,6 +1,6 @@
-//! Reads a request's body within its limits of size and time.
+//! Reads a request's body within its limits of size and time, and within its system's room.
 //!
-//! What is refused for its size is not buffered. Its rest is read and thrown away on the side for a
+//! What is refused for its size, or since the room is full, is not buffered. Its rest is read and thrown away on the side for a
 //! while, since a sender that is still writing would otherwise see a reset connection in place of
 //! the answer that tells it what to mend.
 
@@ -13,11 +13,13 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 
 use super::refusal::Refusal;
+use super::room::Share;
 
 /// Reads the whole body; `head` may already announce that it is too large.
 pub(super) async fn read(
     mut body: Body,
     head: &HeaderMap,
+    share: &mut Share,
     limit: usize,
     time: Duration,
 ) -> Result<Bytes, Refusal> {
@@ -28,11 +30,11 @@ pub(super) async fn read(
         }
         return Err(Refusal::TooLarge { limit });
     }
-    match tokio::time::timeout(time, collect(&mut body, limit)).await {
+    match tokio::time::timeout(time, collect(&mut body, share, limit)).await {
         Err(_) => Err(Refusal::Slow { after: time }),
-        Ok(Err(Refusal::TooLarge { limit })) => {
+        Ok(Err(refusal @ (Refusal::TooLarge { .. } | Refusal::Unavailable(_)))) => {
             throw_away(body, time);
-            Err(Refusal::TooLarge { limit })
+            Err(refusal)
         }
         Ok(read) => read,
     }
@@ -42,7 +44,7 @@ fn content_length(head: &HeaderMap) -> Option<u64> {
     head.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-async fn collect(body: &mut Body, limit: usize) -> Result<Bytes, Refusal> {
+async fn collect(body: &mut Body, share: &mut Share, limit: usize) -> Result<Bytes, Refusal> {
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
@@ -50,6 +52,7 @@ async fn collect(body: &mut Body, limit: usize) -> Result<Bytes, Refusal> {
         if first.len() + all.len() + data.len() > limit {
             return Err(Refusal::TooLarge { limit });
         }
+        share.grow(data.len())?;
         // Most bodies come in one piece, which then needs no copy.
         if first.is_empty() && all.is_empty() {
             first = data;

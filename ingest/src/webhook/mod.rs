@@ -4,8 +4,8 @@
 //! step:
 //!
 //! ```text
-//! path, method ▶ system ▶ token ▶ rate ▶ content type ▶ size ▶ body in time ▶ signature ▶ split ▶ log
-//!     404, 405     404     401    429      415          413      408          401        400   503
+//! path, method ▶ system ▶ token ▶ rate ▶ room ▶ content type ▶ size ▶ body in time ▶ signature ▶ split ▶ log
+//!     404, 405     404     401    429    503       415        413      408          401      400, 413 503
 //! ```
 //!
 //! 200 means that the log holds every event of the request. A body that nobody can read is kept too
@@ -31,16 +31,21 @@ use crate::metrics::Metrics;
 use crate::tokens::Tokens;
 
 mod body;
+mod guests;
 mod rate;
 mod receive;
 mod refusal;
+mod room;
 mod server;
 mod status;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use rate::Limits;
+use room::Rooms;
 use status::Known;
+pub use tls::Tls;
 
 /// Limits and times of the door. The defaults are above what the vendors do.
 #[derive(Clone, Debug)]
@@ -51,9 +56,13 @@ pub struct DoorSettings {
     pub max_body_bytes: usize,
     /// The largest body of one event.
     pub max_event_bytes: usize,
-    /// Requests a second that one system may send; its bucket holds a second's worth.
+    /// Requests a second that one token may send; its bucket holds a second's worth.
     pub requests_per_second: u32,
+    /// Beyond it a new connection takes the place of one that is silent.
     pub max_connections: usize,
+    /// Requests of one system that may be under way at a time, and the bytes of their bodies.
+    pub waiting_requests: usize,
+    pub waiting_bytes: usize,
     /// For the head of a request, and for the next request on a connection that is kept open.
     pub head_timeout: Duration,
     /// For the whole body.
@@ -72,6 +81,9 @@ impl Default for DoorSettings {
             max_event_bytes: MAX_EVENT_BYTES,
             requests_per_second: 20_000,
             max_connections: 4_096,
+            // Of four systems together what the log's queue takes.
+            waiting_requests: 1_000,
+            waiting_bytes: 16 << 20,
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(10),
             append_timeout: Duration::from_secs(9),
@@ -96,6 +108,8 @@ pub struct DoorParts {
     pub registry: Registry,
     /// Asked by `/readyz` after the log.
     pub ready: ReadyCheck,
+    /// With it the door speaks TLS and nothing else.
+    pub tls: Option<Arc<Tls>>,
 }
 
 /// What every request sees.
@@ -103,6 +117,7 @@ struct Shared {
     settings: DoorSettings,
     parts: DoorParts,
     limits: Limits,
+    rooms: Rooms,
     known: Known,
 }
 
@@ -112,6 +127,7 @@ pub struct Door {
     address: SocketAddr,
     settings: DoorSettings,
     routes: Router,
+    tls: Option<Arc<Tls>>,
 }
 
 impl Door {
@@ -123,8 +139,9 @@ impl Door {
         };
         let listener = TcpListener::bind(&settings.listen).await.map_err(fail)?;
         let address = listener.local_addr().map_err(fail)?;
+        let tls = parts.tls.clone();
         let routes = routes(settings.clone(), parts);
-        Ok(Self { listener, address, settings, routes })
+        Ok(Self { listener, address, settings, routes, tls })
     }
 
     /// Where it listens, with the port that was taken.
@@ -141,13 +158,16 @@ impl Door {
 
     /// Serves until `stop` is cancelled, then takes no new connection and lets requests under way end.
     pub async fn serve(self, stop: CancellationToken) {
-        server::serve(self.listener, self.routes, &self.settings, stop).await;
+        server::serve(self.listener, self.routes, self.tls, &self.settings, stop).await;
     }
 }
 
 fn routes(settings: DoorSettings, parts: DoorParts) -> Router {
     let limits = Limits::new(settings.requests_per_second);
-    let shared = Arc::new(Shared { settings, parts, limits, known: Known::default() });
+    // One request may fill the room, but is never larger than it.
+    let room = settings.waiting_bytes.max(settings.max_body_bytes);
+    let rooms = Rooms::new(settings.waiting_requests, room);
+    let shared = Arc::new(Shared { settings, parts, limits, rooms, known: Known::default() });
     Router::new()
         .route("/", get(status::page))
         .route("/healthz", get(status::healthz))

@@ -1,14 +1,16 @@
-//! A token bucket per system: a flood of one vendor must not fill the queue for the others.
+//! A token bucket per token: a flood by one vendor must not fill the queue for the others, nor one that
+//! sends with a token that was rotated out use up the new one's.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ringlake_transform::{SYSTEMS, System};
+use crate::tokens::TokenId;
 
 pub(super) struct Limits {
     per_second: f64,
-    /// In the order of `SYSTEMS`.
-    buckets: Vec<Mutex<Bucket>>,
+    /// Only tokens that are valid get here, so there are a few of each system.
+    buckets: Mutex<HashMap<TokenId, Bucket>>,
 }
 
 struct Bucket {
@@ -18,19 +20,18 @@ struct Bucket {
 
 impl Limits {
     pub(super) fn new(per_second: u32) -> Self {
-        let per_second = f64::from(per_second.max(1));
-        let bucket = |_| Mutex::new(Bucket { tokens: per_second, filled: Instant::now() });
-        Self { per_second, buckets: SYSTEMS.iter().map(bucket).collect() }
+        Self { per_second: f64::from(per_second.max(1)), buckets: Mutex::default() }
     }
 
     /// Takes a token, or says after how long there will be one.
-    pub(super) fn take(&self, system: &dyn System) -> Result<(), Duration> {
-        let of_system = SYSTEMS.iter().position(|known| known.name() == system.name());
-        let Some(bucket) = of_system.and_then(|at| self.buckets.get(at)) else { return Ok(()) };
-        self.take_at(&mut bucket.lock().unwrap_or_else(PoisonError::into_inner), Instant::now())
+    pub(super) fn take(&self, token: TokenId) -> Result<(), Duration> {
+        self.take_at(token, Instant::now())
     }
 
-    fn take_at(&self, bucket: &mut Bucket, now: Instant) -> Result<(), Duration> {
+    fn take_at(&self, token: TokenId, now: Instant) -> Result<(), Duration> {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = || Bucket { tokens: self.per_second, filled: now };
+        let bucket = buckets.entry(token).or_insert_with(full);
         let elapsed = now.saturating_duration_since(bucket.filled).as_secs_f64();
         bucket.tokens = (bucket.tokens + elapsed * self.per_second).min(self.per_second);
         bucket.filled = now;
@@ -50,22 +51,21 @@ mod tests {
     fn a_bucket_holds_a_second_and_fills_with_time() {
         let limits = Limits::new(10);
         let start = Instant::now();
-        let mut bucket = Bucket { tokens: 10.0, filled: start };
-        for _ in 0..10 {
-            limits.take_at(&mut bucket, start).unwrap();
-        }
-        let wait = limits.take_at(&mut bucket, start).unwrap_err();
+        let take = |count, at: Duration| (0..count).all(|_| limits.take_at(1, start + at).is_ok());
+        assert!(take(10, Duration::ZERO));
+        let wait = limits.take_at(1, start).unwrap_err();
         assert!((wait.as_secs_f64() - 0.1).abs() < 1e-9);
-        limits.take_at(&mut bucket, start + Duration::from_millis(101)).unwrap();
-        limits.take_at(&mut bucket, start + Duration::from_secs(100)).unwrap();
-        assert!((bucket.tokens - 9.0).abs() < 1e-9, "a bucket never holds more than a second");
+        assert!(take(1, Duration::from_millis(101)));
+        let later = Duration::from_secs(100);
+        assert!(take(10, later));
+        assert!(!take(1, later), "a bucket never holds more than a second");
     }
 
     #[test]
-    fn one_system_does_not_use_up_anothers() {
+    fn one_token_does_not_use_up_anothers() {
         let limits = Limits::new(1);
-        limits.take(SYSTEMS[0]).unwrap();
-        limits.take(SYSTEMS[0]).unwrap_err();
-        limits.take(SYSTEMS[1]).unwrap();
+        limits.take(1).unwrap();
+        limits.take(1).unwrap_err();
+        limits.take(2).unwrap();
     }
 }

@@ -7,15 +7,22 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use ringlake_transform::systems::{self, SplitEvent};
 use ringlake_transform::{Micros, System};
 use serde_json::json;
 
+use super::guests::Guest;
 use super::refusal::{Refusal, json_response};
 use super::{Shared, body};
 use crate::error::LogError;
 use crate::log::{NewRecord, now};
+use crate::tokens::TokenId;
+
+/// A body of at least this size is taken apart where it holds up no other request.
+const LARGE_BODY: usize = 256 * 1024;
+/// More events than this in one request are refused: each costs memory beside its bytes.
+const MAX_EVENTS: usize = 20_000;
 
 /// What the path names.
 struct Target<'a> {
@@ -97,23 +104,29 @@ async fn admit(
     if !by_get && head.method != Method::POST {
         return Err(Refusal::Method(system));
     }
-    if !may_send(shared, target, &head.headers) {
-        return Err(Refusal::Unauthorized);
-    }
-    shared.limits.take(system).map_err(|wait| Refusal::Limited { system, wait })?;
+    let token = token_of(shared, target, &head.headers).ok_or(Refusal::Unauthorized)?;
+    let _busy = head.extensions.get::<Arc<Guest>>().map(Guest::busy);
+    shared.limits.take(token).map_err(|wait| Refusal::Limited { system, wait })?;
+    let mut share = shared.rooms.enter(system)?;
     let media_type = media_type(&head.headers);
     if !by_get {
         check_type(system, &head.headers, media_type.as_deref())?;
     }
     let received_at = now();
     let settings = &shared.settings;
-    let body =
-        body::read(body, &head.headers, settings.max_body_bytes, settings.body_timeout).await?;
+    let (limit, time) = (settings.max_body_bytes, settings.body_timeout);
+    let body = body::read(body, &head.headers, &mut share, limit, time).await?;
     let query = if by_get { head.uri.query().unwrap_or_default() } else { "" };
     let headers = &text_headers(&head.headers);
     let request = systems::Request { query, content_type: media_type.as_deref(), headers, body };
-    check_signature(shared, system, &request, received_at)?;
-    let events = system.split(&request);
+    let apart = || -> Result<Vec<SplitEvent>, Refusal> {
+        check_signature(shared, system, &request, received_at)?;
+        Ok(system.split(&request))
+    };
+    let events = match request.body.len() {
+        ..LARGE_BODY => apart()?,
+        _ => tokio::task::block_in_place(apart)?,
+    };
     keep(shared, target, received_at, events).await
 }
 
@@ -135,8 +148,8 @@ fn check_signature(
     system.verify(request, secret, now).map_err(Refusal::Unverified)
 }
 
-/// Whether the header or the path brings a valid token.
-fn may_send(shared: &Shared, target: &Target<'_>, headers: &HeaderMap) -> bool {
+/// The valid token that the header or the path brings.
+fn token_of(shared: &Shared, target: &Target<'_>, headers: &HeaderMap) -> Option<TokenId> {
     let name = target.system.name();
     let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let bearer = bearer.and_then(|value| {
@@ -144,9 +157,9 @@ fn may_send(shared: &Shared, target: &Target<'_>, headers: &HeaderMap) -> bool {
         scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
     });
     // Both are always compared, so that the time tells nothing about which was sent.
-    let by_header = shared.parts.tokens.verify(name, bearer.unwrap_or_default());
-    let by_path = shared.parts.tokens.verify(name, target.token.unwrap_or_default());
-    by_header | by_path
+    let by_header = shared.parts.tokens.find(name, bearer.unwrap_or_default());
+    let by_path = shared.parts.tokens.find(name, target.token.unwrap_or_default());
+    by_header.or(by_path)
 }
 
 /// The media type, lower case and without parameters.
@@ -164,8 +177,8 @@ fn check_type(
     if media_type.is_some_and(|media_type| !system.accepts(media_type)) {
         return Err(Refusal::MediaType(system));
     }
-    let encoding = headers.get(CONTENT_ENCODING).map(|value| value.as_bytes());
-    if encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case(b"identity")) {
+    let plain = |encoding: &HeaderValue| encoding.as_bytes().eq_ignore_ascii_case(b"identity");
+    if !headers.get_all(CONTENT_ENCODING).iter().all(plain) {
         return Err(Refusal::Encoded);
     }
     Ok(())
@@ -181,6 +194,9 @@ async fn keep(
     let limit = shared.settings.max_event_bytes;
     if events.is_empty() {
         return Err(Refusal::Empty);
+    }
+    if events.len() > MAX_EVENTS {
+        return Err(Refusal::TooMany { limit: MAX_EVENTS });
     }
     if events.iter().any(|event| event.body.len() > limit) {
         return Err(Refusal::EventTooLarge { limit });

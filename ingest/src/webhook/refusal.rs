@@ -29,6 +29,7 @@ pub(super) enum Refusal {
     Encoded,
     TooLarge { limit: usize },
     EventTooLarge { limit: usize },
+    TooMany { limit: usize },
     Slow { after: Duration },
     Broken,
     Empty,
@@ -43,7 +44,9 @@ impl Refusal {
             Self::Unauthorized | Self::Unverified(_) => StatusCode::UNAUTHORIZED,
             Self::Limited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::MediaType(_) | Self::Encoded => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::TooLarge { .. } | Self::EventTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge { .. } | Self::EventTooLarge { .. } | Self::TooMany { .. } => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
             Self::Slow { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::Broken | Self::Empty => StatusCode::BAD_REQUEST,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -59,7 +62,9 @@ impl Refusal {
             Self::Unauthorized | Self::Unverified(_) => "unauthorized",
             Self::Limited { .. } => "limited",
             Self::MediaType(_) | Self::Encoded => "unsupported",
-            Self::TooLarge { .. } | Self::EventTooLarge { .. } => "too_large",
+            Self::TooLarge { .. } | Self::EventTooLarge { .. } | Self::TooMany { .. } => {
+                "too_large"
+            }
             Self::Slow { .. } | Self::Broken => "slow",
             Self::Empty => "empty",
             Self::Unavailable(_) => "unavailable",
@@ -92,6 +97,9 @@ impl Refusal {
             Self::Encoded => "a compressed body is not taken".into(),
             Self::TooLarge { limit } => format!("the body is larger than {limit} bytes"),
             Self::EventTooLarge { limit } => format!("an event is larger than {limit} bytes"),
+            Self::TooMany { limit } => {
+                format!("there are more than {limit} events in the request")
+            }
             Self::Slow { after } => {
                 format!("the body did not arrive within {} s", after.as_secs())
             }
@@ -138,6 +146,7 @@ impl Refusal {
                  a log record"
                     .into()
             }
+            Self::TooMany { .. } => "send fewer events in a request".into(),
             Self::Slow { .. } | Self::Broken => {
                 "send it again; if it fails again, look at the network between".into()
             }

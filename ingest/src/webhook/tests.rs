@@ -80,6 +80,7 @@ async fn open_signed(
             true => Ok(()),
             false => Err("the writer has stopped".into()),
         }),
+        tls: None,
     };
     let settings = DoorSettings { listen: "127.0.0.1:0".into(), ..settings };
     let door = Door::bind(settings, parts).await.unwrap();
@@ -325,6 +326,12 @@ fn each_text_is_as_it_should_be() {
             413,
             "an event is larger than 10 bytes",
             "leave attachments out of the event; larger ones do not fit a log record",
+        ),
+        (
+            Refusal::TooMany { limit: 10 },
+            413,
+            "there are more than 10 events in the request",
+            "send fewer events in a request",
         ),
         (
             Refusal::Slow { after: second },

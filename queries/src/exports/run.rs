@@ -36,6 +36,7 @@ pub async fn run(
         return Ok(manifest);
     }
     make_folder(&runs)?;
+    stays_inside(spec, &runs)?;
     let unfinished = Unfinished::begin(&runs, scheduled_for)?;
     let period = period(spec, scheduled_for);
     let (answer, sql) = ask(engine, spec, period).await?;
@@ -90,6 +91,19 @@ impl Drop for Unfinished {
         // of this time removes.
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+/// Whether the folder of the runs lies where its path says: a link in its place would let an export out.
+fn stays_inside(spec: &ExportSpec, runs: &Path) -> Result<(), QueryError> {
+    let root = fs::canonicalize(&spec.folder).map_err(at(&spec.folder))?;
+    let found = fs::canonicalize(runs).map_err(at(runs))?;
+    if found == root.join(&spec.name) {
+        return Ok(());
+    }
+    Err(QueryError::ExportSpec {
+        name: spec.name.clone(),
+        problem: format!("{} is a link to another place; remove it", runs.display()),
+    })
 }
 
 async fn ask(

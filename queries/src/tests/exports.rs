@@ -139,3 +139,40 @@ fn what_is_wrong_is_known_before_the_first_run() {
     );
     let _: Tz = wrong.zone;
 }
+
+/// A link that somebody put where runs go must not lead an export out of its folder.
+#[cfg(unix)]
+#[tokio::test]
+async fn an_export_does_not_leave_its_folder() {
+    use std::os::unix::fs::symlink;
+    let (place, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let spec = spec(place.path(), "15 6 * * *", ExportPeriod::LastDay, report());
+    let engine = engine();
+    let scheduled = at("2026-03-30T04:15:00Z");
+    let outside = || fs::read_dir(elsewhere.path()).unwrap().count();
+
+    let runs = place.path().join("daily-costs");
+    symlink(elsewhere.path(), &runs).unwrap();
+    let error = run(&engine, &spec, scheduled).await.unwrap_err();
+    assert!(error.to_string().contains("is a link to another place"), "{error}");
+    fs::remove_file(&runs).unwrap();
+
+    // Where a run is written first, and where it goes.
+    fs::create_dir(&runs).unwrap();
+    symlink(elsewhere.path(), runs.join(".2026-03-30T041500Z.unfinished")).unwrap();
+    symlink(elsewhere.path(), runs.join("2026-03-30T041500Z")).unwrap();
+    let _ = run(&engine, &spec, scheduled).await;
+    assert_eq!(outside(), 0, "nothing was written elsewhere");
+
+    for name in ["..", ".", "", "a/b", "/tmp/x", "..\\x", "a\0b", "../../x", ".hidden"] {
+        let spec = ExportSpec { name: name.to_owned(), ..spec.clone() };
+        assert!(!spec.check().is_empty(), "{name:?}");
+        run(&engine, &spec, scheduled).await.unwrap_err();
+    }
+    assert_eq!(outside(), 0);
+    // The root itself may be a link: that is where its owner wants it.
+    let link = place.path().join("link");
+    symlink(elsewhere.path(), &link).unwrap();
+    run(&engine, &ExportSpec { folder: link, ..spec }, scheduled).await.unwrap();
+    assert_eq!(outside(), 1);
+}

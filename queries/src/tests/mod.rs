@@ -9,6 +9,7 @@ mod explained;
 mod exports;
 mod folds;
 mod formats;
+mod guard;
 mod money;
 mod pipeline;
 mod scale;

@@ -55,7 +55,7 @@ impl Default for EmbeddedSettings {
         Self {
             keep: Duration::from_secs(72 * 3600),
             cache_bytes: 64 << 20,
-            waiting_requests: 2_000,
+            waiting_requests: 4_096,
             waiting_bytes: 64 << 20,
             max_event_bytes: MAX_EVENT_BYTES,
         }
