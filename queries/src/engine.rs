@@ -169,8 +169,16 @@ impl Engine {
             if let Some(values) = values {
                 plan = plan.with_param_values(values).map_err(|e| sql::explain(e, text))?;
             }
+            // Constants are computed here already.
             let frame = DataFrame::new(self.context.state(), plan);
-            frame.execute_stream().await.map_err(|error| self.failed(error, text))
+            let mut making = JoinSet::new();
+            making.spawn(frame.execute_stream());
+            let stream = match making.join_next().await {
+                Some(Ok(stream)) => stream,
+                Some(Err(error)) => Err(broken_off(error)),
+                None => Err(DataFusionError::Internal("no answer was made".to_owned())),
+            };
+            stream.map_err(|error| self.failed(error, text))
         };
         let stream = tokio::time::timeout_at(deadline, work)
             .await

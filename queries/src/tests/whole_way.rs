@@ -26,6 +26,7 @@ fn flattened(events: &[(&str, Vec<Event<'_>>)]) -> Engine {
                 route: route.map(Arc::from),
                 body: Bytes::from(body.clone()),
                 resolution: None,
+                damaged: false,
             })
             .collect();
         let batch = RawBatch {
