@@ -124,6 +124,7 @@ impl Run {
         let start = self.writer.begin().await?;
         self.flattener = Some(start.flattener);
         loop {
+            self.reader.expect(start.marks.clone());
             match self.reader.start(&start.positions).await {
                 Ok(()) => return Ok(()),
                 Err(error) if is_passing(&error) => {

@@ -56,6 +56,12 @@ pub enum LogError {
     )]
     OutOfRange { partition: LogPartition, position: i64, first: i64, next: i64 },
 
+    /// The log was made anew and has grown past the tables' position since.
+    #[error(
+        "{partition} is not the log that the tables were written from: at offset {offset} it has another record"
+    )]
+    Another { partition: LogPartition, offset: i64 },
+
     /// A setting that this version decides itself, or that does not fit another.
     #[error("setting {name} cannot be used: {reason}")]
     Setting { name: String, reason: String },
@@ -117,6 +123,7 @@ impl LogError {
             Self::Closed => "start ringlake again".into(),
             Self::TooLarge { limit, .. } => format!("send events of at most {limit} bytes each"),
             Self::OutOfRange { partition, position, first, .. } => out_of_range(partition, *position, *first),
+            Self::Another { partition, .. } => made_anew(partition),
             Self::Tls { .. } => "[tls] needs a certificate (its chain, the server's own first) and the private key that \
                  belongs to it, both in PEM files that this user may read"
                 .into(),
@@ -138,11 +145,15 @@ fn out_of_range(partition: &LogPartition, position: i64, first: i64) -> String {
              the topic, and restore them from a backup of the log or rebuild the tables"
         )
     } else {
-        format!(
-            "the log of {partition} was emptied or made anew after the tables were filled: put the old \
-             log back, or use a new topic prefix so that its offsets are not taken for old ones"
-        )
+        made_anew(partition)
     }
+}
+
+fn made_anew(partition: &LogPartition) -> String {
+    format!(
+        "the log of {partition} was emptied or made anew after the tables were filled: put the old \
+         log back, or use a new topic prefix so that its offsets are not taken for old ones"
+    )
 }
 
 fn process(pid: Option<u32>) -> String {

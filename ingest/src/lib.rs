@@ -23,7 +23,7 @@ pub mod webhook;
 
 pub use error::LogError;
 pub use lock::DataLock;
-pub use log::{Log, LogReader, LogStatus, NewRecord, PartitionStatus, Polled, Topics};
+pub use log::{Log, LogReader, LogStatus, Mark, Marks, NewRecord, PartitionStatus, Polled, Topics};
 pub use metrics::Metrics;
 pub use tokens::Tokens;
 pub use webhook::{Door, DoorSettings, Tls};

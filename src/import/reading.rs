@@ -112,6 +112,7 @@ impl<R: Read> Pieces<R> {
             route: self.reading.route.clone(),
             body: line,
             resolution: None,
+            damaged: false,
         })
     }
 
@@ -128,7 +129,8 @@ impl<R: Read> Pieces<R> {
         };
         let received_at = envelope.received_at().unwrap_or(self.reading.received_at);
         let resolution = envelope.resolution().map(Arc::new);
-        Some(RawEvent { offset, received_at, route, body: envelope.body()?, resolution })
+        let body = envelope.body()?;
+        Some(RawEvent { offset, received_at, route, body, resolution, damaged: false })
     }
 }
 

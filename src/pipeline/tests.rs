@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use prometheus::Registry;
+use ringlake_ingest::Marks;
 use ringlake_sinks::SinkSettings;
 use ringlake_transform::{LogPartition, OffsetRange, Positions, RawEvent, SYSTEMS};
 
@@ -44,6 +45,7 @@ fn events(first: i64, last: i64) -> Polled {
         route: None,
         resolution: None,
         body: format!("no event {offset}").into(),
+        damaged: false,
     };
     Polled::Events(vec![RawBatch {
         partition: partition(),
@@ -76,6 +78,8 @@ impl LogReader for Scripted {
             }
         }
     }
+
+    fn expect(&mut self, _: Marks) {}
 
     async fn start(&mut self, positions: &Positions) -> Result<(), LogError> {
         self.hear("start", positions);

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ringlake_sinks::{Sink, SinkError};
+use ringlake_ingest::{Mark, Marks};
+use ringlake_sinks::{SeenKey, Sink, SinkError};
 use ringlake_transform::faults::{self, Mutant};
 use ringlake_transform::letters::Wanted;
 use ringlake_transform::systems::REPEAT_WINDOW;
@@ -28,6 +29,8 @@ const TIDY: Duration = Duration::from_secs(60);
 pub struct Start {
     pub positions: Positions,
     pub flattener: Flattener,
+    /// By these the log is recognised.
+    pub marks: Marks,
 }
 
 enum Order {
@@ -231,8 +234,8 @@ impl Work {
 
     async fn look(&mut self) -> Result<Start, SinkError> {
         self.sink.refresh().await?;
-        let flattener = knowing(&self.sink).await?;
-        Ok(Start { positions: self.sink.positions(), flattener })
+        let (flattener, marks) = knowing(&self.sink).await?;
+        Ok(Start { positions: self.sink.positions(), flattener, marks })
     }
 
     async fn look_up(
@@ -263,14 +266,17 @@ impl Work {
     }
 }
 
-/// A flattener that knows the tables' columns and the events of the last days.
-pub async fn knowing(sink: &Sink) -> Result<Flattener, SinkError> {
+/// A flattener that knows the tables' columns and the events of the last days, and of each partition the
+/// last of these events that lies at or below its position.
+async fn knowing(sink: &Sink) -> Result<(Flattener, Marks), SinkError> {
     let mut flattener = Flattener::new(sink.schemas());
     if faults::is_mutant(Mutant::MemoryNotRestored) {
-        return Ok(flattener);
+        return Ok((flattener, Marks::new()));
     }
     let since = now().saturating_sub(REPEAT_WINDOW);
+    let (positions, mut marks) = (sink.positions(), Marks::new());
     sink.seen_keys(since..=Micros::MAX, &mut |seen| {
+        note(&mut marks, &positions, &seen);
         flattener.remember(
             seen.system,
             seen.event_key,
@@ -280,7 +286,19 @@ pub async fn knowing(sink: &Sink) -> Result<Flattener, SinkError> {
         );
     })
     .await?;
-    Ok(flattener)
+    Ok((flattener, marks))
+}
+
+fn note(marks: &mut Marks, positions: &Positions, seen: &SeenKey<'_>) {
+    let mark = Mark { offset: seen.offset, received_at: seen.received_at };
+    match marks.get_mut(&seen.partition) {
+        Some(known) if known.offset >= mark.offset => {}
+        _ if positions.get(&seen.partition).is_none_or(|position| position < mark.offset) => {}
+        Some(known) => *known = mark,
+        None => {
+            marks.insert(seen.partition.clone(), mark);
+        }
+    }
 }
 
 /// Tells the flattener of the letters that a batch resolves, and of their events where the tables have

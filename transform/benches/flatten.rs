@@ -63,6 +63,7 @@ fn batch(system: &'static dyn System, payloads: &[Payload], first: i64) -> RawBa
             received_at: 1_800_000_000_000_000 + (first + n as i64) * 864_000_000_000,
             route: payload.route.clone(),
             body: payload.body.clone(),
+            damaged: false,
         }
     };
     RawBatch {

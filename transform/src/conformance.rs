@@ -44,6 +44,7 @@ pub(crate) fn rows_of(system: &'static dyn System, route: Option<&str>, body: &[
             route: route.map(Arc::from),
             body: event.body,
             resolution: None,
+            damaged: false,
         })
         .collect();
     let range = OffsetRange::new(0, events.len() as i64 - 1);
@@ -143,6 +144,7 @@ fn iparams_reach_no_row() {
                     route: None,
                     body: body.into(),
                     resolution: None,
+                    damaged: false,
                 };
                 let partition = LogPartition::new("t", 0);
                 let range = OffsetRange::new(0, 0);
@@ -177,6 +179,7 @@ fn a_repeat_makes_one_row_and_a_replay_makes_its_row_again() {
         route: None,
         body: body.clone(),
         resolution: None,
+        damaged: false,
     };
     let batch = |first: i64, last: i64| RawBatch {
         partition: LogPartition::new("t", 0),

@@ -7,6 +7,8 @@ use thiserror::Error;
 /// The step that could not go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
+    /// The log found that its record is not what was written.
+    Log,
     /// The bytes are not what the system sends: no JSON, no form, not UTF-8, nested too deep.
     Decode,
     /// Readable, but no event that this version knows.
@@ -18,6 +20,7 @@ pub enum Stage {
 impl Stage {
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Log => "log",
             Self::Decode => "decode",
             Self::Recognise => "recognise",
             Self::Flatten => "flatten",

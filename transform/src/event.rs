@@ -50,6 +50,8 @@ pub struct RawEvent {
     pub body: Bytes,
     /// Set where this is no news of a vendor but a dead letter that is to be tried again, or closed.
     pub resolution: Option<Arc<Resolution>>,
+    /// The log says that these are not the bytes it was given: they are kept, and believed in nothing.
+    pub damaged: bool,
 }
 
 /// Consecutive events of one log partition, in offset order, with the range they cover.

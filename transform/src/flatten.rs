@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use arrow::datatypes::SchemaRef;
 
 use crate::batch::{EventCounts, FlatBatch};
-use crate::error::Rejection;
+use crate::error::{Rejection, Stage};
 use crate::event::{LogPartition, Micros, RawBatch, RawEvent};
 use crate::json::{Tape, redact_iparams};
 use crate::letters::{LetterRow, Letters};
@@ -269,11 +269,20 @@ impl Flattener {
         let place = Place { at, offset: event.offset, received_at: event.received_at, window };
         let (tables, seen) = (&mut self.tables, &mut self.seen);
         let mut out = Output { tables, seen, counts, place, event_time: None };
-        if let Err(rejection) = system.flatten(event, &mut out) {
+        let flattened = match event.damaged {
+            true => Err(damaged(at, event.offset)),
+            false => system.flatten(event, &mut out),
+        };
+        if let Err(rejection) = flattened {
             debug_assert!(out.event_time.is_none(), "rejected after its rows were begun");
             if let Some(id) = out.dead_letter(system, event, &rejection) {
                 self.letters.know(&LetterRow::first(&id, at, event.offset));
             }
         }
     }
+}
+
+fn damaged(at: &LogPartition, offset: i64) -> Rejection {
+    let message = format!("the log's record at {at} offset {offset} is damaged: check the disk");
+    Rejection::new(Stage::Log, "damaged", message)
 }

@@ -5,26 +5,19 @@
 //! its rows must still get them, so a replay is never a repeat. The memory is rebuilt from the
 //! tables' own `event_key` columns, so no side file can disagree with them.
 
-use hashbrown::HashMap;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128, xxh3_128_with_seed};
 
 use crate::event::{LogPartition, Micros};
 use crate::faults::{self, Mutant};
+use crate::sights::{Sight, Sights};
 
 /// How often old keys are forgotten: once the newest receipt has moved on by an hour.
 const FORGET_EVERY: Micros = 3600 * 1_000_000;
 
-#[derive(Clone, Copy, Debug)]
-struct Sight {
-    received_at: Micros,
-    /// Hash of the log position.
-    place: u64,
-}
-
 /// The keys of the last window.
 #[derive(Debug, Default)]
 pub struct Seen {
-    keys: HashMap<u128, Sight>,
+    keys: Sights,
     newest: Micros,
     forgotten_at: Micros,
 }
@@ -38,16 +31,17 @@ impl Seen {
         received_at: Micros,
         place: u64,
     ) -> bool {
-        let sight = self.keys.get(&key).filter(|_| !faults::is_mutant(Mutant::RepeatsUnnoticed));
+        let here = Sight::new(received_at, place);
+        let sight = self.keys.get(key).filter(|_| !faults::is_mutant(Mutant::RepeatsUnnoticed));
         if let Some(sight) = sight {
-            if sight.place == place {
+            if sight == here {
                 return false;
             }
-            if received_at.abs_diff(sight.received_at) <= window.unsigned_abs() {
+            if here.is_within(window, sight) {
                 return true;
             }
         }
-        self.keys.insert(key, Sight { received_at, place });
+        self.keys.insert(key, here);
         self.newest = self.newest.max(received_at);
         false
     }
@@ -59,7 +53,7 @@ impl Seen {
         }
         self.forgotten_at = self.newest;
         let oldest = self.newest - window;
-        self.keys.retain(|_, sight| sight.received_at >= oldest);
+        self.keys.forget_before(oldest);
     }
 
     pub fn len(&self) -> usize {
@@ -72,7 +66,7 @@ impl Seen {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.keys.len() == 0
     }
 }
 

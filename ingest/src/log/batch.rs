@@ -26,6 +26,7 @@ struct Record {
     route: Option<Arc<str>>,
     resolution: Option<Arc<Resolution>>,
     body: Range<usize>,
+    damaged: bool,
 }
 
 impl BatchBuilder {
@@ -50,7 +51,16 @@ impl BatchBuilder {
         self.bodies.extend_from_slice(body);
         let route = route.map(|route| self.shared(route));
         let (resolution, body) = (resolution.map(Arc::new), start..self.bodies.len());
-        self.records.push(Record { offset, received_at, route, resolution, body });
+        let damaged = false;
+        self.records.push(Record { offset, received_at, route, resolution, body, damaged });
+    }
+
+    /// Adds a record that is not what was written, with the bytes that are there.
+    pub(super) fn push_damaged(&mut self, offset: i64, received_at: Micros, bytes: &[u8]) {
+        self.push(offset, received_at, None, None, bytes);
+        if let Some(record) = self.records.last_mut() {
+            record.damaged = true;
+        }
     }
 
     fn shared(&mut self, route: &str) -> Arc<str> {
@@ -74,6 +84,7 @@ impl BatchBuilder {
             route: record.route,
             resolution: record.resolution,
             body: bodies.slice(record.body),
+            damaged: record.damaged,
         };
         let events = self.records.into_iter().map(event).collect();
         Some(RawBatch { partition: self.partition, system: self.system, range, events })

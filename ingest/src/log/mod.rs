@@ -13,6 +13,7 @@
 //!
 //! The position from which a reader starts always comes from the tables.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,6 +77,17 @@ pub enum Polled {
     Revoked(Vec<LogPartition>),
 }
 
+/// A record that the tables were written from. A log that has another one at its offset is not the log
+/// that it was: it was made anew, and its offsets mean something else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    pub offset: i64,
+    pub received_at: Micros,
+}
+
+/// One of each partition, as far as the tables know one.
+pub type Marks = HashMap<LogPartition, Mark>;
+
 /// The reading side of a log. It never remembers what was written: a caller that drops events reads
 /// them again after another [`LogReader::start`].
 #[async_trait]
@@ -86,6 +98,10 @@ pub trait LogReader: Send {
     /// Troubles that pass by themselves (a full disk, a broker that is away) are waited out and look
     /// like `Idle`; an error means that reading cannot go on.
     async fn next(&mut self, max_bytes: usize, max_wait: Duration) -> Result<Polled, LogError>;
+
+    /// What the partitions have to hold, for the next [`LogReader::start`]: where there is another record at a
+    /// mark's offset, that or the reading after it fails.
+    fn expect(&mut self, marks: Marks);
 
     /// Reads each of this reader's partitions from behind its position, or from the beginning where
     /// there is none. Fails where the log cannot serve the position. With nothing assigned yet this

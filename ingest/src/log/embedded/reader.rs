@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::shared::Shared;
 use crate::error::LogError;
-use crate::log::{LogReader, LogStatus, Polled};
+use crate::log::{LogReader, LogStatus, Marks, Polled};
 
 /// How soon a reader tries again while the log cannot be read.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -21,12 +21,13 @@ pub struct EmbeddedReader {
     /// The next offset of each topic; none before `start`.
     next: Option<Vec<i64>>,
     turn: usize,
+    marks: Marks,
 }
 
 impl EmbeddedReader {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         let commits = shared.commits();
-        Self { shared, commits, next: None, turn: 0 }
+        Self { shared, commits, next: None, turn: 0, marks: Marks::new() }
     }
 
     fn partitions(&self) -> Vec<LogPartition> {
@@ -80,9 +81,16 @@ impl LogReader for EmbeddedReader {
         }
     }
 
+    fn expect(&mut self, marks: Marks) {
+        self.marks = marks;
+    }
+
     async fn start(&mut self, positions: &Positions) -> Result<(), LogError> {
         let status = blocking(&self.shared, Shared::status).await?;
-        self.next = Some(starts(&status, positions)?);
+        let next = starts(&status, positions)?;
+        let marks = std::mem::take(&mut self.marks);
+        blocking(&self.shared, move |shared| recognise(shared, &marks)).await?;
+        self.next = Some(next);
         Ok(())
     }
 
@@ -105,6 +113,25 @@ fn starts(status: &LogStatus, positions: &Positions) -> Result<Vec<i64>, LogErro
         }),
     };
     status.partitions.iter().map(start).collect()
+}
+
+/// Whether the records that the tables were written from are still those.
+fn recognise(shared: &Shared, marks: &Marks) -> Result<(), LogError> {
+    for topic in shared.topics.iter() {
+        let Some(mark) = marks.get(&topic.partition) else { continue };
+        let held = shared.with(|store| {
+            let held = store.received_at(topic, mark.offset);
+            held.map_err(|error| LogError::storage(&shared.path, error))
+        })?;
+        // One that was trimmed, or is damaged, tells nothing.
+        if held.is_some_and(|received_at| received_at != mark.received_at) {
+            return Err(LogError::Another {
+                partition: topic.partition.clone(),
+                offset: mark.offset,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Runs what reads the disk where it holds up no other task.

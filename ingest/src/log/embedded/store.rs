@@ -20,7 +20,7 @@ use ringlake_transform::{LogPartition, Micros, Positions, RawBatch, System};
 use super::record;
 use crate::error::LogError;
 use crate::log::batch::BatchBuilder;
-use crate::log::{LogStatus, NewRecord, PartitionStatus, Topics};
+use crate::log::{LogStatus, NewRecord, PartitionStatus, Topics, now};
 
 /// Topic → (next offset, bytes of its records).
 const HEADS: TableDefinition<&str, (i64, u64)> = TableDefinition::new("heads");
@@ -258,16 +258,38 @@ impl Store {
         let entries = table.range(from..).map_err(|error| fail(error.into()))?;
         for (expected, entry) in (from..).zip(entries) {
             let (key, value) = entry.map_err(|error| fail(error.into()))?;
-            let stored = record::decode(expected, value.value());
-            let stored =
-                stored.filter(|_| key.value() == expected).ok_or_else(|| damaged(expected))?;
-            let record::Stored { received_at, route, resolution, body } = stored;
-            builder.push(expected, received_at, route, resolution, body);
+            if key.value() != expected {
+                return Err(damaged(expected));
+            }
+            match record::decode(expected, value.value()) {
+                Some(stored) => {
+                    let record::Stored { received_at, route, resolution, body } = stored;
+                    builder.push(expected, received_at, route, resolution, body);
+                }
+                None => {
+                    let (error, hint) = (damaged(expected), damaged(expected).hint());
+                    tracing::error!(%error, hint, "its bytes go to dead_letters, and the rest is read");
+                    builder.push_damaged(expected, now(), value.value());
+                }
+            }
             if builder.body_bytes() >= share {
                 break;
             }
         }
         Ok(builder)
+    }
+}
+
+impl Store {
+    /// When the record at this offset was received; none where there is none that can be read.
+    pub(super) fn received_at(
+        &self,
+        topic: &Topic,
+        offset: i64,
+    ) -> Result<Option<Micros>, redb::Error> {
+        let read = self.db.begin_read()?;
+        let held = read.open_table(topic.table())?.get(offset)?;
+        Ok(held.and_then(|held| Some(record::decode(offset, held.value())?.received_at)))
     }
 }
 

@@ -23,6 +23,7 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use ringlake_transform::{LogPartition, Positions, RawBatch};
 
+use super::assignment::Assignment;
 use super::brokers::{Tell, broker_error};
 use super::group::{Group, Rebalance};
 use super::log::{drain, partitions};
@@ -31,7 +32,7 @@ use super::trouble::passes;
 use super::{KafkaSettings, Membership};
 use crate::error::LogError;
 use crate::log::batch::BatchBuilder;
-use crate::log::{Polled, Topics};
+use crate::log::{Marks, Polled, Topics};
 
 /// What a record counts besides its body, so that empty ones fill a batch too.
 const RECORD_BYTES: usize = 64;
@@ -45,8 +46,6 @@ enum State {
     /// Assigned, but the positions are not known yet.
     Asking,
     Reading,
-    /// Revoked; the partitions are given up with the next call.
-    Leaving,
 }
 
 pub(super) struct GroupConsumer {
@@ -60,8 +59,11 @@ pub(super) struct GroupConsumer {
     membership: Membership,
     state: State,
     places: Vec<Place>,
+    told: Assignment,
+    /// Revoked; these are given up with the next call.
+    leaving: Option<Vec<LogPartition>>,
     /// An error that came while a batch was gathered.
-    later: Option<KafkaError>,
+    later: Option<LogError>,
     watched: Instant,
 }
 
@@ -85,6 +87,8 @@ impl GroupConsumer {
             membership,
             state: State::Out,
             places: Vec::new(),
+            told: Assignment::default(),
+            leaving: None,
             later: None,
             watched: Instant::now(),
         })
@@ -101,7 +105,9 @@ impl GroupConsumer {
         self.watch()?;
         loop {
             if let Some(error) = self.later.take() {
-                self.judge(error)?;
+                // Nothing more is read until it was started anew.
+                self.state = State::Asking;
+                return Err(error);
             }
             if let Some(polled) = self.rebalanced()? {
                 return Ok(polled);
@@ -127,27 +133,45 @@ impl GroupConsumer {
             self.take_all_partitions();
         }
         match self.base.context().take() {
-            Some(Rebalance::Assign(places)) => self.assigned(places)?,
-            Some(Rebalance::Revoke) => {
-                self.state = State::Leaving;
-                return Ok(Some(Polled::Revoked(self.partitions())));
+            Some(Rebalance::Assign(places)) => {
+                self.places.clear();
+                self.assigned(places)?;
+            }
+            Some(Rebalance::Add(places)) => self.assigned(places)?,
+            Some(Rebalance::Revoke) => return Ok(Some(self.revoked(self.partitions()))),
+            Some(Rebalance::Remove(places)) => {
+                let goes = |place: &LogPartition| {
+                    places.iter().any(|(t, p)| **t == *place.topic && *p == place.partition)
+                };
+                let gone = self.partitions().into_iter().filter(goes).collect();
+                return Ok(Some(self.revoked(gone)));
             }
             None => {}
         }
         Ok((self.state == State::Asking).then(|| Polled::Assigned(self.partitions())))
     }
 
+    fn revoked(&mut self, gone: Vec<LogPartition>) -> Polled {
+        self.leaving = Some(gone.clone());
+        Polled::Revoked(gone)
+    }
+
     fn assigned(&mut self, places: Vec<(String, i32)>) -> Result<(), LogError> {
         if places.is_empty() {
-            // More readers than partitions: the group still waits for the answer.
-            return self.assign(&TopicPartitionList::new());
+            // Nothing comes to it: the group still waits for the answer.
+            return match self.state {
+                State::Out | State::Reading => self.read_on(),
+                // The positions come first.
+                State::Asking => Ok(()),
+            };
         }
         let place = |(topic, partition): (String, i32)| {
             let (topic, system) = self.topics.get(&topic)?;
-            let partition = LogPartition::new(topic.clone(), partition);
-            Some(Place { partition, system, held: -1, seen: -1, committed: None })
+            Some(Place::new(LogPartition::new(topic.clone(), partition), system))
         };
-        self.places = places.into_iter().filter_map(place).collect();
+        let new: Vec<Place> = places.into_iter().filter_map(place).collect();
+        self.places.retain(|held| new.iter().all(|place| place.partition != held.partition));
+        self.places.extend(new);
         self.state = State::Asking;
         Ok(())
     }
@@ -167,23 +191,19 @@ impl GroupConsumer {
     }
 
     fn give_up_revoked(&mut self) -> Result<(), LogError> {
-        if self.state == State::Leaving {
+        let Some(gone) = self.leaving.take() else { return Ok(()) };
+        self.places.retain(|place| !gone.contains(&place.partition));
+        if self.places.is_empty() {
             self.state = State::Out;
-            self.places.clear();
-            self.base.unassign().map_err(|error| broker_error(&self.brokers, error))?;
         }
-        Ok(())
+        self.told.remove(&self.base, &gone).map_err(|error| broker_error(&self.brokers, error))
     }
 
     fn partitions(&self) -> Vec<LogPartition> {
         self.places.iter().map(|place| place.partition.clone()).collect()
     }
 
-    fn assign(&self, list: &TopicPartitionList) -> Result<(), LogError> {
-        self.base.assign(list).map_err(|error| broker_error(&self.brokers, error))
-    }
-
-    pub(super) fn start(&mut self, positions: &Positions) -> Result<(), LogError> {
+    pub(super) fn start(&mut self, positions: &Positions, marks: &Marks) -> Result<(), LogError> {
         if !matches!(self.state, State::Asking | State::Reading) {
             return Ok(());
         }
@@ -195,6 +215,9 @@ impl GroupConsumer {
             place.held = positions.get(&place.partition).unwrap_or(first - 1);
             place.seen = place.held;
             within(&place.partition, place.held, (first, next))?;
+            // One that retention has removed tells nothing.
+            let mark = marks.get(&place.partition).copied();
+            place.mark = mark.filter(|mark| mark.offset >= first && mark.offset < next);
         }
         self.read_on()?;
         self.state = State::Reading;
@@ -204,14 +227,9 @@ impl GroupConsumer {
     /// Has librdkafka fetch from behind what was handed out. The offsets are numbers even for the
     /// beginning: asked for it by name, librdkafka gives a new partition up when its broker does not
     /// know it yet.
-    fn read_on(&self) -> Result<(), LogError> {
-        let mut list = TopicPartitionList::with_capacity(self.places.len());
-        for place in &self.places {
-            let (topic, partition) = (&place.partition.topic, place.partition.partition);
-            list.add_partition_offset(topic, partition, Offset::Offset(place.held + 1))
-                .map_err(|error| broker_error(&self.brokers, error))?;
-        }
-        self.assign(&list)
+    fn read_on(&mut self) -> Result<(), LogError> {
+        let places = self.places.iter().map(|place| (&place.partition, place.from()));
+        self.told.replace(&self.base, places).map_err(|error| broker_error(&self.brokers, error))
     }
 
     /// Makes librdkafka fetch anew when a partition stands still though the broker has more. Behind
@@ -230,7 +248,7 @@ impl GroupConsumer {
                 && let Ok((_, next)) = watermarks(&self.asker, &place.partition)
                 && place.held + 1 < next
             {
-                stuck = Some(&place.partition);
+                stuck = Some(place.partition.clone());
             }
         }
         if let Some(partition) = stuck {
@@ -277,12 +295,12 @@ impl GroupConsumer {
         let mut message = Some(first);
         while let Some(taken) = message.take() {
             bytes += self.take(&taken, &mut builders);
-            if bytes >= max_bytes || base.context().has_news() {
+            if self.later.is_some() || bytes >= max_bytes || base.context().has_news() {
                 break;
             }
             match base.poll(Duration::ZERO) {
                 Some(Ok(next)) => message = Some(next),
-                Some(Err(error)) => self.later = Some(error),
+                Some(Err(error)) => self.later = self.judge(error).err().or(self.later.take()),
                 None => {}
             }
         }
@@ -296,7 +314,11 @@ impl GroupConsumer {
             place.partition.partition == partition && place.partition.topic.as_ref() == topic
         };
         let Some(place) = self.places.iter_mut().find(ours) else { return 0 };
-        if offset <= place.held {
+        let Envelope { received_at, route, resolution } = envelope(message);
+        if let Err(another) = place.check(offset, received_at) {
+            self.later = Some(another);
+        }
+        if offset <= place.held || self.later.is_some() {
             return 0;
         }
         place.held = offset;
@@ -306,7 +328,6 @@ impl GroupConsumer {
             builders.len() - 1
         });
         let body = message.payload().unwrap_or_default();
-        let Envelope { received_at, route, resolution } = envelope(message);
         if let Some(builder) = builders.get_mut(at) {
             builder.push(offset, received_at, route, resolution, body);
         }
@@ -352,6 +373,6 @@ impl Drop for GroupConsumer {
     fn drop(&mut self) {
         self.base.context().close();
         // A rebalance that was noted but not answered would keep the consumer from closing.
-        let _ = self.base.unassign();
+        self.told.clear(&self.base);
     }
 }

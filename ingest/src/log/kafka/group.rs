@@ -10,15 +10,21 @@ use std::sync::{Mutex, PoisonError};
 use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
 
 use super::brokers::Tell;
 
 pub(super) enum Rebalance {
+    /// All that is to be read from now on.
     Assign(Vec<(String, i32)>),
+    /// What comes to it (cooperative).
+    Add(Vec<(String, i32)>),
+    /// All of it goes.
     Revoke,
+    /// These go and the others stay (cooperative).
+    Remove(Vec<(String, i32)>),
 }
 
 #[derive(Default)]
@@ -64,18 +70,24 @@ impl ConsumerContext for Group {
         code: RDKafkaRespErr,
         list: &mut TopicPartitionList,
     ) {
+        let assigns = code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        let cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
         if self.closing.load(Ordering::Acquire) {
             // Nobody is left to ask; the group waits for this.
-            let _ = consumer.unassign();
+            let _ = match (cooperative, assigns) {
+                (false, _) => consumer.unassign(),
+                (true, false) => consumer.incremental_unassign(list),
+                (true, true) => consumer.incremental_assign(&TopicPartitionList::new()),
+            };
             return;
         }
-        self.note(match code {
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
-                let places = list.elements();
-                let places = places.iter().map(|e| (e.topic().to_owned(), e.partition()));
-                Rebalance::Assign(places.collect())
-            }
-            _ => Rebalance::Revoke,
+        let places = list.elements();
+        let places = places.iter().map(|e| (e.topic().to_owned(), e.partition())).collect();
+        self.note(match (assigns, cooperative) {
+            (true, false) => Rebalance::Assign(places),
+            (true, true) => Rebalance::Add(places),
+            (false, false) => Rebalance::Revoke,
+            (false, true) => Rebalance::Remove(places),
         });
     }
 }

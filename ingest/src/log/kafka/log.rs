@@ -14,6 +14,7 @@ use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer};
 use ringlake_transform::LogPartition;
 use ringlake_transform::faults::{self, Side};
 use tokio::task::AbortHandle;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::brokers::{ASK, Tell, broker_error, make_topics};
 use super::{KafkaSettings, Membership, RECEIVED_AT, RESOLVES, ROUTE};
@@ -72,10 +73,10 @@ impl KafkaLog {
         }
         // With no timestamp of ours, so that the topic's retention counts from now.
         let message = FutureRecord::<str, [u8]>::to(topic).payload(&record.body).headers(headers);
-        let message = match &record.key {
-            Some(key) => message.key(key.as_str()),
-            None => message,
-        };
+        // Without an entity the body decides, so that the same event goes to the same partition each time,
+        // and whoever writes that partition knows it.
+        let key = record.key.clone().unwrap_or_else(|| format!("{:016x}", xxh3_64(&record.body)));
+        let message = message.key(key.as_str());
         let own =
             record.resolution.as_deref().and_then(|resolution| resolution.partition_in(topic));
         let message = match own {

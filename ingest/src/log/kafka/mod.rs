@@ -20,6 +20,7 @@ use rdkafka::ClientConfig;
 use crate::error::LogError;
 use crate::log::{MAX_EVENT_BYTES, TOPIC_PREFIX, Topics};
 
+mod assignment;
 mod brokers;
 mod consumer;
 mod group;
@@ -48,7 +49,6 @@ const DECIDED: &[&str] = &[
     "metadata.broker.list",
     "group.id",
     "group.protocol",
-    "partition.assignment.strategy",
     "enable.idempotence",
     "acks",
     "request.required.acks",
@@ -153,7 +153,8 @@ impl KafkaSettings {
         default(&mut config, "check.crcs", "true");
         // Topics and partitions that are made later are seen within this time.
         default(&mut config, "topic.metadata.refresh.interval.ms", "5000");
-        config.set("partition.assignment.strategy", "range,roundrobin");
+        // "cooperative-sticky" works too; all members of the group have to have the same.
+        default(&mut config, "partition.assignment.strategy", "range,roundrobin");
         config.set("enable.auto.commit", "false");
         config.set("enable.auto.offset.store", "false");
         config.set("auto.offset.reset", "error");

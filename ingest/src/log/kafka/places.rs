@@ -12,7 +12,7 @@ use super::brokers::{ASK, Tell};
 use super::trouble::passes;
 use super::{RECEIVED_AT, RESOLVES, ROUTE};
 use crate::error::LogError;
-use crate::log::now;
+use crate::log::{Mark, now};
 
 /// Between two questions for a partition's watermarks.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -26,6 +26,34 @@ pub(super) struct Place {
     /// `held` when the watch last looked.
     pub seen: i64,
     pub committed: Option<i64>,
+    /// What has to lie in the log for it to be the one that the tables were written from. It is read
+    /// again, and compared, before anything behind it is handed out.
+    pub mark: Option<Mark>,
+}
+
+impl Place {
+    pub(super) fn new(partition: LogPartition, system: &'static dyn System) -> Self {
+        Self { partition, system, held: -1, seen: -1, committed: None, mark: None }
+    }
+
+    /// Where reading begins: behind what is held, or at the mark before that.
+    pub(super) fn from(&self) -> i64 {
+        self.mark.map_or(self.held + 1, |mark| mark.offset.min(self.held + 1))
+    }
+
+    /// Compares a record with the mark. An error if another one lies in its place.
+    pub(super) fn check(&mut self, offset: i64, received_at: Micros) -> Result<(), LogError> {
+        match self.mark.filter(|mark| offset >= mark.offset) {
+            Some(mark) if mark.offset == offset && mark.received_at != received_at => {
+                Err(LogError::Another { partition: self.partition.clone(), offset })
+            }
+            Some(_) => {
+                self.mark = None;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// The offsets a partition holds, `first..next`. A partition that was just made is waited for.

@@ -17,7 +17,7 @@ use super::brokers::make_topics;
 use super::consumer::GroupConsumer;
 use super::{KafkaSettings, Membership};
 use crate::error::LogError;
-use crate::log::{LogReader, Polled};
+use crate::log::{LogReader, Marks, Polled};
 
 type Job = Box<dyn FnOnce(&mut GroupConsumer) + Send>;
 
@@ -25,6 +25,8 @@ type Job = Box<dyn FnOnce(&mut GroupConsumer) + Send>;
 pub struct KafkaReader {
     jobs: Sender<Job>,
     making_topics: AbortHandle,
+    /// For the next start.
+    marks: Marks,
 }
 
 impl KafkaReader {
@@ -45,7 +47,7 @@ impl KafkaReader {
             .name("ringlake-kafka".into())
             .spawn(run)
             .map_err(|error| LogError::storage("a thread", error))?;
-        Ok(Self { jobs, making_topics })
+        Ok(Self { jobs, making_topics, marks: Marks::new() })
     }
 
     /// Runs `f` on the consumer's thread.
@@ -68,9 +70,13 @@ impl LogReader for KafkaReader {
         self.call(move |consumer| consumer.next(max_bytes, max_wait)).await
     }
 
+    fn expect(&mut self, marks: Marks) {
+        self.marks = marks;
+    }
+
     async fn start(&mut self, positions: &Positions) -> Result<(), LogError> {
-        let positions = positions.clone();
-        self.call(move |consumer| consumer.start(&positions)).await
+        let (positions, marks) = (positions.clone(), std::mem::take(&mut self.marks));
+        self.call(move |consumer| consumer.start(&positions, &marks)).await
     }
 
     async fn release(&mut self, positions: &Positions) -> Result<(), LogError> {
