@@ -179,6 +179,7 @@ fn read_events(batch: &RecordBatch, events: &mut Vec<(String, String, RawEvent)>
             route,
             body: Bytes::copy_from_slice(bodies.value(row)),
             resolution: None,
+            damaged: false,
         };
         events.push((ids.value(row).to_owned(), names.value(row).to_owned(), event));
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 use futures::stream::{BoxStream, TryStreamExt};
 
@@ -32,4 +32,18 @@ impl fmt::Debug for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Answer").field("schema", &self.schema).field("hint", &self.hint).finish()
     }
+}
+
+/// The batch under the schema that its plan announced: a batch read from a table may carry other
+/// metadata, and the formats compare.
+pub(crate) fn as_announced(
+    batch: RecordBatch,
+    schema: &SchemaRef,
+) -> Result<RecordBatch, QueryError> {
+    if batch.schema_ref() == schema {
+        return Ok(batch);
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(schema.clone(), batch.columns().to_vec(), &options)
+        .map_err(|error| QueryError::Failed(error.into()))
 }

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{RecordBatch, RecordBatchOptions, StringArray};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::array::{RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::{DataFusionError, ParamValues, TableReference};
 use datafusion::datasource::{MemTable, TableProvider};
 use datafusion::execution::SendableRecordBatchStream;
@@ -28,7 +28,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use url::Url;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, as_announced};
 use crate::error::QueryError;
 use crate::fold::Fold;
 use crate::fold::fresh::Inputs;
@@ -343,17 +343,6 @@ impl Engine {
 
 fn broken_off(error: JoinError) -> DataFusionError {
     DataFusionError::ExecutionJoin(Box::new(error))
-}
-
-/// The batch under the schema that its plan announced: a batch read from a table may carry other
-/// metadata, and the formats compare.
-fn as_announced(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, QueryError> {
-    if batch.schema_ref() == schema {
-        return Ok(batch);
-    }
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(schema.clone(), batch.columns().to_vec(), &options)
-        .map_err(|error| QueryError::Failed(error.into()))
 }
 
 fn session(

@@ -263,6 +263,8 @@ impl Source {
             received_at: now,
             route: route.map(Into::into),
             body: Bytes::from(text.clone()),
+            resolution: None,
+            damaged: false,
         };
         let events: Vec<RawEvent> = texts.iter().enumerate().map(event).collect();
         self.made += texts.len() as u64;

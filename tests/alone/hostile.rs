@@ -100,7 +100,7 @@ fn honest(server: &Server, path: &str, first: usize) -> Vec<Duration> {
     let mut times = Vec::with_capacity(REQUESTS);
     for n in 0..REQUESTS {
         let due = EVERY * u32::try_from(n).unwrap();
-        std::thread::sleep(due.saturating_sub(start.elapsed()));
+        wait_until_due(start, due);
         let body = event(first + n);
         let asked = Instant::now();
         let status = match n % 2 {
@@ -194,7 +194,7 @@ async fn connect(target: &Target, n: usize) -> Option<tokio::net::TcpStream> {
 }
 
 async fn say_nothing(target: Target, n: usize) {
-    tokio::time::sleep(Duration::from_micros(200 * n as u64)).await;
+    wait_a_turn(Duration::from_micros(200 * n as u64)).await;
     let mut first = true;
     loop {
         if let Some(mut stream) = connect(&target, n).await {
@@ -203,7 +203,7 @@ async fn say_nothing(target: Target, n: usize) {
             }
             let _ = stream.read(&mut [0; 64]).await;
         }
-        tokio::time::sleep(BACK).await;
+        wait_a_turn(BACK).await;
     }
 }
 
@@ -216,7 +216,7 @@ async fn trickle_a_head(target: Target, n: usize) {
                 tokio::time::sleep(SLOW).await;
             }
         }
-        tokio::time::sleep(BACK).await;
+        wait_a_turn(BACK).await;
     }
 }
 
@@ -234,7 +234,7 @@ async fn trickle_a_body(target: Target, n: usize) {
                 }
             }
         }
-        tokio::time::sleep(BACK).await;
+        wait_a_turn(BACK).await;
     }
 }
 
@@ -274,7 +274,7 @@ async fn again(target: &Target, n: usize, request: &[u8], attack: usize, status:
                 target.answered[attack].fetch_add(1, Ordering::Relaxed);
             }
         }
-        tokio::time::sleep(NEXT).await;
+        wait_a_turn(NEXT).await;
     }
 }
 
@@ -286,7 +286,7 @@ async fn send_half_requests(target: Target, n: usize) {
         if let Some(mut stream) = connect(&target, n).await {
             let _ = stream.write_all(head.as_bytes()).await;
         }
-        tokio::time::sleep(NEXT).await;
+        wait_a_turn(NEXT).await;
     }
 }
 
@@ -351,4 +351,13 @@ fn exchange(address: SocketAddr, request: &[u8]) -> String {
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
     String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// The pace of a load: there is no condition to wait for.
+async fn wait_a_turn(pause: Duration) {
+    tokio::time::sleep(pause).await;
+}
+
+fn wait_until_due(start: Instant, due: Duration) {
+    std::thread::sleep(due.saturating_sub(start.elapsed()));
 }

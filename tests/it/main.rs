@@ -20,6 +20,7 @@ mod peers;
 mod pipeline_embedded;
 mod pipeline_kafka;
 mod questions;
+mod rebalances;
 mod reports;
 mod secrets;
 mod tls;

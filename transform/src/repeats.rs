@@ -5,19 +5,26 @@
 //! its rows must still get them, so a replay is never a repeat. The memory is rebuilt from the
 //! tables' own `event_key` columns, so no side file can disagree with them.
 
+use hashbrown::HashMap;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128, xxh3_128_with_seed};
 
 use crate::event::{LogPartition, Micros};
 use crate::faults::{self, Mutant};
-use crate::sights::{Sight, Sights};
 
 /// How often old keys are forgotten: once the newest receipt has moved on by an hour.
 const FORGET_EVERY: Micros = 3600 * 1_000_000;
 
+#[derive(Clone, Copy, Debug)]
+struct Sight {
+    received_at: Micros,
+    /// Hash of the log position.
+    place: u64,
+}
+
 /// The keys of the last window.
 #[derive(Debug, Default)]
 pub struct Seen {
-    keys: Sights,
+    keys: HashMap<u128, Sight>,
     newest: Micros,
     forgotten_at: Micros,
 }
@@ -31,17 +38,16 @@ impl Seen {
         received_at: Micros,
         place: u64,
     ) -> bool {
-        let here = Sight::new(received_at, place);
-        let sight = self.keys.get(key).filter(|_| !faults::is_mutant(Mutant::RepeatsUnnoticed));
+        let sight = self.keys.get(&key).filter(|_| !faults::is_mutant(Mutant::RepeatsUnnoticed));
         if let Some(sight) = sight {
-            if sight == here {
+            if sight.place == place {
                 return false;
             }
-            if here.is_within(window, sight) {
+            if received_at.abs_diff(sight.received_at) <= window.unsigned_abs() {
                 return true;
             }
         }
-        self.keys.insert(key, here);
+        self.keys.insert(key, Sight { received_at, place });
         self.newest = self.newest.max(received_at);
         false
     }
@@ -53,7 +59,7 @@ impl Seen {
         }
         self.forgotten_at = self.newest;
         let oldest = self.newest - window;
-        self.keys.forget_before(oldest);
+        self.keys.retain(|_, sight| sight.received_at >= oldest);
     }
 
     pub fn len(&self) -> usize {
@@ -66,7 +72,7 @@ impl Seen {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.keys.len() == 0
+        self.keys.is_empty()
     }
 }
 

@@ -41,6 +41,7 @@ fn batch(letter: &OldLetter<'_>) -> FlatBatch {
         route: letter.route.map(Arc::from),
         body: "no event".into(),
         resolution: None,
+        damaged: false,
     };
     let mut flat = Flattener::default().flatten(vec![RawBatch {
         partition: LogPartition::new(format!("import:older {}", letter.id), 0),

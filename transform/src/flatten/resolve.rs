@@ -172,7 +172,7 @@ mod tests {
         let resolution = asked.map(|(action, asked_at)| {
             Arc::new(Resolution { action, asked_at, letter: LETTER.into() })
         });
-        RawEvent { offset, received_at: RECEIVED_AT, route: None, body, resolution }
+        RawEvent { offset, received_at: RECEIVED_AT, route: None, body, resolution, damaged: false }
     }
 
     fn flatten(flattener: &mut Flattener, events: Vec<RawEvent>) -> FlatBatch {

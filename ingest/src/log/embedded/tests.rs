@@ -278,3 +278,22 @@ async fn a_dropped_log_ends_its_readers() {
     drop(log);
     assert!(matches!(reading.await.unwrap(), Some(LogError::Closed)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_log_than_the_tables_were_written_from_is_recognised() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), EmbeddedSettings::default());
+    log.append((0..5).map(|n| record(0, &n.to_string())).collect()).await.unwrap();
+    let events = read_all(&log).await;
+    let partition = log.status().await.unwrap().partitions[0].partition.clone();
+    let positions: Positions = [(partition.clone(), 3)].into_iter().collect();
+    let mut reader = log.reader();
+    let held = events[0].events[3].received_at;
+    for (received_at, fits) in [(held, true), (held + 1, false)] {
+        let mark = crate::log::Mark { offset: 3, received_at };
+        reader.expect([(partition.clone(), mark)].into_iter().collect());
+        let started = reader.start(&positions).await;
+        assert_eq!(started.is_ok(), fits);
+        assert!(fits || matches!(started, Err(LogError::Another { offset: 3, .. })));
+    }
+}

@@ -162,10 +162,10 @@ fn participants(row: &mut RowWriter<'_>, legs: Value<'_>) {
 fn recording(row: &mut RowWriter<'_>, recording: Value<'_>) {
     row.put("recording", "recording", recording);
     row.some_text("recording_url", recording.get("url").and_then(Value::as_str));
-    if let Some(duration) = recording.get("duration") {
-        if let Some(factor) = unit_factor(recording.get("duration_unit")) {
-            row.try_scaled("recording_duration_seconds", duration, factor);
-        }
+    if let Some(duration) = recording.get("duration")
+        && let Some(factor) = unit_factor(recording.get("duration_unit"))
+    {
+        row.try_scaled("recording_duration_seconds", duration, factor);
     }
 }
 
