@@ -7,7 +7,7 @@ use arrow::array::{Int64Array, RecordBatch};
 use parquet::arrow::ArrowWriter;
 
 use super::Tables;
-use crate::{Engine, EngineSettings};
+use crate::Engine;
 
 /// Files that a query must not be able to read, in each format that DataFusion knows.
 fn bait(folder: &Path) {
