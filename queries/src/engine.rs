@@ -23,12 +23,12 @@ use datafusion::sql::parser::Statement;
 use futures::StreamExt;
 use ringlake_transform::tables::PROGRESS;
 use ringlake_transform::{TABLES, TableSpec, tables};
-use tokio::sync::{Mutex, mpsc};
-use tokio::task::{JoinError, JoinSet};
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
 use crate::answer::{Answer, as_announced};
+use crate::computing::Computing;
 use crate::error::QueryError;
 use crate::fold::Fold;
 use crate::fold::fresh::Inputs;
@@ -82,6 +82,7 @@ pub struct Engine {
     steps: SessionContext,
     source: Source,
     settings: EngineSettings,
+    computing: Arc<Computing>,
     /// Names of the tables and views that the context knows by now.
     known: Mutex<BTreeSet<&'static str>>,
     /// Folds by name that lie in no place, for tests.
@@ -113,11 +114,14 @@ impl Engine {
     fn over(source: Source, settings: EngineSettings) -> Result<Self, QueryError> {
         let context = session(&settings).map_err(QueryError::Failed)?;
         let steps = session(&settings).map_err(QueryError::Failed)?;
+        let computing =
+            Computing::new().map_err(|e| QueryError::Failed(DataFusionError::IoError(e)))?;
         Ok(Self {
             context,
             steps,
             source,
             settings,
+            computing,
             known: Mutex::default(),
             #[cfg(test)]
             given: BTreeMap::new(),
@@ -171,13 +175,7 @@ impl Engine {
             }
             // Constants are computed here already.
             let frame = DataFrame::new(self.context.state(), plan);
-            let mut making = JoinSet::new();
-            making.spawn(frame.execute_stream());
-            let stream = match making.join_next().await {
-                Some(Ok(stream)) => stream,
-                Some(Err(error)) => Err(broken_off(error)),
-                None => Err(DataFusionError::Internal("no answer was made".to_owned())),
-            };
+            let stream = Arc::clone(&self.computing).begin(frame).await;
             stream.map_err(|error| self.failed(error, text))
         };
         let stream = tokio::time::timeout_at(deadline, work)
@@ -186,39 +184,21 @@ impl Engine {
         Ok(self.answer(stream, deadline))
     }
 
-    /// The answer, as its batches come. They are made in a task of their own: a function that computes for
-    /// minutes without a pause would keep the deadline from being seen.
+    /// The answer, as its batches come.
     fn answer(&self, stream: SendableRecordBatchStream, deadline: Instant) -> Answer {
         let (timeout, memory) = (self.settings.timeout, self.settings.memory_limit);
         let schema = stream.schema();
-        let (give, take) = mpsc::channel(1);
-        let mut making = JoinSet::new();
-        making.spawn(async move {
-            let mut stream = stream;
-            while let Some(batch) = stream.next().await {
-                if give.send(batch).await.is_err() {
-                    break;
-                }
-            }
-        });
         let announced = schema.clone();
-        let batches = futures::stream::unfold(Some((take, making)), move |state| {
+        let batches = Arc::clone(&self.computing).batches(stream);
+        let batches = futures::stream::unfold(Some(batches), move |batches| {
             let schema = announced.clone();
             async move {
-                let (mut take, mut making) = state?;
-                match tokio::time::timeout_at(deadline, take.recv()).await {
-                    Ok(Some(Ok(batch))) => {
-                        Some((as_announced(batch, &schema), Some((take, making))))
-                    }
+                let mut batches = batches?;
+                match tokio::time::timeout_at(deadline, batches.next()).await {
+                    Ok(Some(Ok(batch))) => Some((as_announced(batch, &schema), Some(batches))),
                     Ok(Some(Err(error))) => Some((Err(sql::failed(error, memory)), None)),
+                    Ok(None) => None,
                     Err(_) => Some((Err(QueryError::Timeout(timeout)), None)),
-                    // The end, unless the task broke off.
-                    Ok(None) => match making.join_next().await {
-                        Some(Err(error)) => {
-                            Some((Err(QueryError::Failed(broken_off(error))), None))
-                        }
-                        _ => None,
-                    },
                 }
             }
         });
@@ -339,10 +319,6 @@ impl Engine {
             explained => explained,
         }
     }
-}
-
-fn broken_off(error: JoinError) -> DataFusionError {
-    DataFusionError::ExecutionJoin(Box::new(error))
 }
 
 fn session(

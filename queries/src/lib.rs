@@ -10,6 +10,7 @@
 
 mod answer;
 pub mod chart;
+mod computing;
 pub mod currencies;
 pub mod engine;
 mod error;

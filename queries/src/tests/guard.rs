@@ -2,12 +2,14 @@
 //! go on for ever. Each is tried over files that are really there.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use arrow::array::{Int64Array, RecordBatch};
 use parquet::arrow::ArrowWriter;
+use url::Url;
 
 use super::Tables;
-use crate::Engine;
+use crate::{Engine, EngineSettings};
 
 /// Files that a query must not be able to read, in each format that DataFusion knows.
 fn bait(folder: &Path) {
@@ -210,4 +212,30 @@ async fn table_functions_are_those_that_only_count() {
     assert!(runs(&engine, "SELECT * FROM range(1, 3)").await);
     let names = engine.table_functions();
     assert_eq!(names, ["generate_series", "range"]);
+}
+
+/// Also where there is but one thread to wait on, and more statements that never pause than cores.
+#[tokio::test]
+async fn what_would_go_on_for_ever_ends_in_time() {
+    let mut settings = EngineSettings::new(Url::parse("file:///nowhere/").unwrap());
+    settings.timeout = Duration::from_millis(500);
+    settings.spill_limit = 0;
+    settings.memory_limit = 64 << 20;
+    for sql in [
+        "SELECT count(*) FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b \
+         WHERE a.value * b.value % 7 = 3",
+        "WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM t) SELECT count(*) FROM t",
+        "SELECT max(md5(CAST(value AS TEXT))) FROM generate_series(1, 1000000000)",
+        "SELECT value, count(*) FROM generate_series(1, 1000000000) GROUP BY value",
+        "SELECT * FROM generate_series(1, 1000000000) ORDER BY value DESC",
+        "SELECT a.value FROM generate_series(1, 3000000) a JOIN generate_series(1, 3000000) b \
+         ON a.value % 3 = b.value % 3 ORDER BY 1",
+        // One call that computes for long without a pause.
+        "SELECT length(regexp_replace(repeat('ab', 40000000), 'a', 'cd', 'g'))",
+    ] {
+        let engine = Engine::over_batches(Default::default(), settings.clone()).unwrap();
+        let start = Instant::now();
+        assert!(!runs(&engine, sql).await, "{sql}");
+        assert!(start.elapsed() < Duration::from_secs(5), "{sql} took {:?}", start.elapsed());
+    }
 }
