@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use ringlake_transform::faults;
+
 use crate::app::App;
 use crate::config::Span;
 use crate::error::Error;
 use crate::stop::Stop;
-use crate::torture::{self, Ending, Outcome, Settings};
+use crate::torture::{self, Ending, Ends, Outcome, Settings};
 
 /// Kill the server again and again under load, cut its power, and count what is in the tables
 #[derive(Debug, clap::Args)]
@@ -16,6 +18,7 @@ Examples:
   ringlake torture --for 1h --events 200000 --lives 30
   ringlake torture --seed 7 --rounds 1   one round again
   ringlake torture --ends cut,trouble    only power cuts and failing disks
+  ringlake torture --ends abort --at sinks:commit,sinks:progress
 Everything happens in folders of its own, which are gone afterwards, and over the loopback interface. A round
 is a fresh folder: its server lives many short lives, each ended by a kill, an abort at a fail point, a power
 cut, a failing disk or a stop; then every event that was acknowledged must be there once, as it was sent.
@@ -40,6 +43,9 @@ pub struct Args {
     /// How lives may end [default: in any way, mostly by a kill]
     #[arg(long, value_name = "END", value_delimiter = ',')]
     ends: Vec<Ending>,
+    /// The fail points to die at, by how they begin, such as `sinks:commit` [default: any]
+    #[arg(long, value_name = "POINT", value_delimiter = ',', value_parser = parse_point)]
+    at: Vec<String>,
     /// Connections to send over
     #[arg(long, default_value_t = 8)]
     connections: usize,
@@ -49,6 +55,13 @@ pub struct Args {
     /// Where the folders of the rounds are made [default: the system's folder for such]
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
+}
+
+fn parse_point(text: &str) -> Result<String, String> {
+    match faults::points().any(|point| point.starts_with(text)) {
+        true => Ok(text.to_owned()),
+        false => Err("no fail point begins like this; ARCHITECTURE.md lists them".to_owned()),
+    }
 }
 
 pub async fn run(args: Args, app: &App) -> Result<(), Error> {
@@ -62,9 +75,8 @@ pub async fn run(args: Args, app: &App) -> Result<(), Error> {
         rounds: args.rounds.unwrap_or(u64::MAX),
         time: if args.rounds.is_some() { std::time::Duration::MAX } else { args.time.0 },
         lives: args.lives.max(1),
-        ends: args.ends,
+        ends: Ends { kinds: args.ends, points: args.at, power },
         events: args.events.max(1),
-        power,
         senders: args.connections.max(1),
         folder: args.folder.unwrap_or_else(std::env::temp_dir),
     };

@@ -32,11 +32,12 @@ mod place;
 mod plan;
 mod round;
 mod server;
+mod source;
 
 pub use disk::Losses;
 pub use ledger::Verdict;
 pub use place::has_power;
-pub use plan::Ending;
+pub use plan::{Ending, Ends};
 
 use round::Round;
 
@@ -49,10 +50,8 @@ pub struct Settings {
     pub time: Duration,
     /// Of a round.
     pub lives: usize,
-    /// How lives may end; in any way, if none is named.
-    pub ends: Vec<Ending>,
+    pub ends: Ends,
     pub events: usize,
-    pub power: bool,
     pub senders: usize,
     /// Where the rounds have their folders.
     pub folder: PathBuf,

@@ -31,8 +31,9 @@ pub enum End {
     FailPoint,
     /// The power goes.
     PowerCut,
-    /// The device fails for a while, then the power goes or the process is killed.
-    Trouble(Trouble, bool),
+    /// The device fails, for some milliseconds beyond the first call that it refuses. Then the power goes,
+    /// if `cut`, or the process is killed.
+    Trouble { trouble: Trouble, millis: u64, cut: bool },
     /// SIGTERM: everything is committed.
     Stop,
 }
@@ -43,7 +44,7 @@ pub struct Plan {
     pub end: End,
     /// The end comes when this share of the life's events is acknowledged; before it is ready, if none.
     pub after: Option<f64>,
-    /// And so many milliseconds later; once the tables have everything, if none.
+    /// And so many milliseconds later, while events go on; once the tables have all there is, if none.
     pub later: Option<u64>,
 }
 
@@ -63,18 +64,38 @@ const STEPS: &[&str] = &[
     "sinks:sweep",
 ];
 
-/// The lives of one round, each with one of these ends; any, if none is named.
-pub fn round(lives: usize, ends: &[Ending], power: bool, dice: &mut ChaCha8Rng) -> Vec<Plan> {
-    let points: Vec<String> =
-        faults::points().filter(|point| STEPS.iter().any(|step| point.starts_with(step))).collect();
-    (0..lives).map(|_| plan(ends, power, &points, dice)).collect()
+/// How the lives of a round may end.
+#[derive(Clone, Debug, Default)]
+pub struct Ends {
+    /// In any way, if none is named.
+    pub kinds: Vec<Ending>,
+    /// Fail points begin with one of these; any that a server passes again and again, if none is named.
+    pub points: Vec<String>,
+    /// Whether the power can be cut here.
+    pub power: bool,
 }
 
-fn ending(ends: &[Ending], power: bool, dice: &mut ChaCha8Rng) -> Ending {
+impl Ends {
+    /// The fail points that there are to die at, by the step that they belong to: a step that has a
+    /// point for each table comes up no more often than others.
+    fn steps(&self) -> Vec<Vec<String>> {
+        let named: Vec<&str> = self.points.iter().map(String::as_str).collect();
+        let steps = if named.is_empty() { STEPS } else { &named };
+        let of = |step: &&str| faults::points().filter(|point| point.starts_with(step)).collect();
+        steps.iter().map(of).filter(|points: &Vec<String>| !points.is_empty()).collect()
+    }
+}
+
+/// The lives of one round.
+pub fn round(lives: usize, ends: &Ends, dice: &mut ChaCha8Rng) -> Vec<Plan> {
+    let steps = ends.steps();
+    (0..lives).map(|_| plan(ends, &steps, dice)).collect()
+}
+
+fn ending(ends: &Ends, dice: &mut ChaCha8Rng) -> Ending {
+    let (kinds, power) = (&ends.kinds, ends.power);
     let chosen = match dice.random_range(0..100) {
-        _ if !ends.is_empty() => {
-            ends.get(dice.random_range(0..ends.len())).copied().unwrap_or(Ending::Kill)
-        }
+        _ if !kinds.is_empty() => any(kinds, dice).copied().unwrap_or(Ending::Kill),
         0..58 => Ending::Kill,
         58..72 => Ending::Abort,
         72..90 => Ending::Cut,
@@ -87,25 +108,33 @@ fn ending(ends: &[Ending], power: bool, dice: &mut ChaCha8Rng) -> Ending {
     }
 }
 
-fn plan(ends: &[Ending], power: bool, points: &[String], dice: &mut ChaCha8Rng) -> Plan {
+fn any<'a, T>(of: &'a [T], dice: &mut ChaCha8Rng) -> Option<&'a T> {
+    of.get(dice.random_range(0..of.len().max(1)))
+}
+
+fn plan(ends: &Ends, steps: &[Vec<String>], dice: &mut ChaCha8Rng) -> Plan {
     let mut life = Life { fail_point: None, settings: settings(dice) };
-    let end = match ending(ends, power, dice) {
+    let end = match ending(ends, dice) {
         Ending::Kill => End::Kill,
         Ending::Abort => {
-            let point = points.get(dice.random_range(0..points.len().max(1)));
-            let times = dice.random_range(1..=4);
+            let point = any(steps, dice).and_then(|points| any(points, dice));
+            let times = dice.random_range(1..=3);
             life.fail_point = point.map(|point| format!("{point}:{times}"));
             End::FailPoint
         }
         Ending::Cut => End::PowerCut,
-        Ending::Trouble => End::Trouble(trouble(dice), dice.random_bool(0.5)),
+        Ending::Trouble => End::Trouble {
+            trouble: trouble(dice),
+            millis: dice.random_range(100..800),
+            cut: dice.random_bool(0.5),
+        },
         Ending::Stop => End::Stop,
     };
     let early = matches!(end, End::Kill | End::PowerCut) && dice.random_bool(0.1);
     let after = (!early).then(|| dice.random_range(0.0..1.0));
-    let later = match dice.random_range(0..4) {
+    let later = match dice.random_range(0..10) {
         0 if !early => None,
-        1 => Some(dice.random_range(250..1000)),
+        1..4 => Some(dice.random_range(250..1000)),
         _ => Some(dice.random_range(0..250)),
     };
     Plan { life, end, after, later }
@@ -122,10 +151,7 @@ fn trouble(dice: &mut ChaCha8Rng) -> Trouble {
 
 /// Small batches and large, a log that keeps nothing and one that keeps all.
 fn settings(dice: &mut ChaCha8Rng) -> Vec<(&'static str, String)> {
-    let mut pick = |from: &[&str]| {
-        let at = dice.random_range(0..from.len().max(1));
-        from.get(at).copied().unwrap_or_default().to_owned()
-    };
+    let mut pick = |from: &[&'static str]| any(from, dice).copied().unwrap_or_default().to_owned();
     vec![
         ("RINGLAKE_LOG_KEEP", pick(&["0s", "0s", "0s", "2s", "3d"])),
         ("RINGLAKE_FLUSH_INTERVAL", pick(&["20ms", "100ms", "500ms"])),
@@ -140,14 +166,28 @@ mod tests {
 
     #[test]
     fn a_seed_gives_its_plan_and_all_kinds_come_up() {
-        let of = |seed| round(300, &[], true, &mut ChaCha8Rng::seed_from_u64(seed));
+        let ends = |power| Ends { power, ..Ends::default() };
+        let of = |seed| round(300, &ends(true), &mut ChaCha8Rng::seed_from_u64(seed));
         assert_eq!(format!("{:?}", of(7)), format!("{:?}", of(7)));
         assert_ne!(format!("{:?}", of(7)), format!("{:?}", of(8)));
         let kinds: std::collections::HashSet<_> =
             of(7).iter().map(|plan| std::mem::discriminant(&plan.end)).collect();
         assert_eq!(kinds.len(), 5);
-        let without = round(300, &[], false, &mut ChaCha8Rng::seed_from_u64(7));
-        let needs_power = |end: &End| matches!(end, End::PowerCut | End::Trouble(..));
+        let without = round(300, &ends(false), &mut ChaCha8Rng::seed_from_u64(7));
+        let needs_power = |end: &End| matches!(end, End::PowerCut | End::Trouble { .. });
         assert!(!without.iter().any(|plan| needs_power(&plan.end)));
+    }
+
+    #[test]
+    fn lives_end_where_they_are_told_to() {
+        let points = vec!["sinks:progress".to_owned(), "ingest:append:after".to_owned()];
+        let ends = Ends { kinds: vec![Ending::Abort], points, power: false };
+        let plans = round(50, &ends, &mut ChaCha8Rng::seed_from_u64(7));
+        let points: std::collections::BTreeSet<_> = plans
+            .iter()
+            .map(|plan| plan.life.fail_point.as_deref().unwrap().rsplit_once(':').unwrap().0)
+            .collect();
+        let expected = ["ingest:append:after", "sinks:progress:after", "sinks:progress:before"];
+        assert_eq!(points, expected.into_iter().collect());
     }
 }

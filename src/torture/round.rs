@@ -12,26 +12,26 @@ use ringlake_transform::tables::PROGRESS;
 use tokio_util::sync::CancellationToken;
 
 use super::disk::Trouble;
-use super::load::{Load, Source, lock};
+use super::load::{Load, lock};
 use super::place::Place;
 use super::plan::{self, End, Plan};
 use super::server::{Binary, Life, Server, Started, backlog};
+use super::source::Source;
 use super::{Outcome, Settings, dice, free_address};
 use crate::error::Error;
 
 /// A life that gets nothing acknowledged for this long is ended as it is.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Once nothing is in its way, nothing may stand still for this long.
-const CALM: Duration = Duration::from_secs(40);
-/// How long a trouble lasts, at most.
-const TROUBLE: Duration = Duration::from_millis(1500);
+const CALM: Duration = Duration::from_secs(20);
+/// How long a fail point, or a call that a failing disk refuses, is waited for while events flow.
+const OCCASION: Duration = Duration::from_secs(5);
 
 pub struct Round<'a> {
     settings: &'a Settings,
     seed: u64,
     binary: Binary,
     load: Arc<Load>,
-    source: Source,
     plans: Vec<Plan>,
     server: Option<Server>,
     // Goes last: everything lies in it.
@@ -40,11 +40,10 @@ pub struct Round<'a> {
 
 impl<'a> Round<'a> {
     pub fn begin(settings: &'a Settings, seed: u64) -> Result<Self, Error> {
-        let place = Place::new(&settings.folder, settings.power, dice(seed, 2))?;
+        let place = Place::new(&settings.folder, settings.ends.power, dice(seed, 2))?;
         let binary = Binary::new(place.data(), place.messages(), free_address()?)?;
-        let plans = plan::round(settings.lives, &settings.ends, settings.power, &mut dice(seed, 1));
-        let source = Source::new(seed, dice(seed, 3));
-        Ok(Self { settings, seed, binary, load: Load::new(), source, plans, server: None, place })
+        let plans = plan::round(settings.lives, &settings.ends, &mut dice(seed, 1));
+        Ok(Self { settings, seed, binary, load: Load::new(), plans, server: None, place })
     }
 
     /// Lives all lives, then counts. What is wrong stands in `outcome` afterwards.
@@ -56,25 +55,13 @@ impl<'a> Round<'a> {
     ) -> Result<(), Error> {
         let enough = CancellationToken::new();
         let senders = self.load.send(self.binary.address, &enough, self.settings.senders);
-        let share = self.settings.events.div_ceil(self.plans.len().max(1));
-        let mut result = Ok(());
-        for plan in std::mem::take(&mut self.plans) {
-            self.source.feed(&self.load, share)?;
-            result = tokio::select! {
-                lived = self.live(&plan, share as u64, outcome) => lived,
-                () = stop.cancelled() => Err(Error::Stopped),
-            };
-            if result.is_err() {
-                break;
-            }
-            tell(outcome);
-        }
-        if result.is_ok() {
-            result = tokio::select! {
-                done = self.finish() => done,
-                () = stop.cancelled() => Err(Error::Stopped),
-            };
-        }
+        let mut source = Source::new(self.seed, dice(self.seed, 3));
+        let load = Arc::clone(&self.load);
+        let result = tokio::select! {
+            lived = self.live_all(outcome, tell) => lived,
+            flowed = source.flow(&load) => flowed.map(|never| match never {}),
+            () = stop.cancelled() => Err(Error::Stopped),
+        };
         self.kill().await?;
         enough.cancel();
         senders.wait().await;
@@ -99,6 +86,21 @@ impl<'a> Round<'a> {
             self.keep(outcome);
         }
         Ok(())
+    }
+
+    async fn live_all(
+        &mut self,
+        outcome: &mut Outcome,
+        tell: &(dyn Fn(&Outcome) + Sync),
+    ) -> Result<(), Error> {
+        let share = self.settings.events.div_ceil(self.plans.len().max(1)) as u64;
+        for plan in std::mem::take(&mut self.plans) {
+            self.load.rests.store(false, Ordering::Release);
+            self.load.owed.fetch_add(share, Ordering::AcqRel);
+            self.live(&plan, share, outcome).await?;
+            tell(outcome);
+        }
+        self.finish().await
     }
 
     /// One life, from its start to its end.
@@ -126,6 +128,7 @@ impl<'a> Round<'a> {
 
     /// Waits until the tables have what the log has; not for a server that has ended.
     async fn wait_caught_up(&mut self) -> Result<(), Error> {
+        self.load.rests.store(true, Ordering::Release);
         let began = Instant::now();
         while began.elapsed() < PATIENCE && self.server()?.ended()?.is_none() {
             if self.load.open() == 0 && backlog(self.binary.address).await == Some(0) {
@@ -155,17 +158,21 @@ impl<'a> Round<'a> {
     }
 
     async fn end(&mut self, plan: &Plan, outcome: &mut Outcome) -> Result<(), Error> {
+        match plan.end {
+            // It dies by itself, or may.
+            End::FailPoint | End::Trouble { .. } => {}
+            _ => self.is_alive()?,
+        }
         match &plan.end {
             End::Kill => {
                 self.kill().await?;
                 outcome.kills += 1;
             }
             End::FailPoint => {
-                self.wait_acknowledged(u64::MAX).await?;
-                match self.server()?.ended()? {
-                    Some(_) => outcome.aborts += 1,
+                match self.wait_death().await? {
+                    true => outcome.aborts += 1,
                     // Its step did not come: there was nothing to trim, no table was new.
-                    None => outcome.kills += 1,
+                    false => outcome.kills += 1,
                 }
                 self.kill().await?;
             }
@@ -174,15 +181,8 @@ impl<'a> Round<'a> {
                 self.place.cut_power()?;
                 outcome.cuts += 1;
             }
-            End::Trouble(trouble, cut) => {
-                self.place.trouble(*trouble);
-                let began = Instant::now();
-                while began.elapsed() < TROUBLE
-                    && self.load.open() > 0
-                    && self.server()?.ended()?.is_none()
-                {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
+            End::Trouble { trouble, millis, cut } => {
+                self.suffer(*trouble, Duration::from_millis(*millis)).await?;
                 outcome.troubles += 1;
                 self.kill().await?;
                 if *cut {
@@ -207,15 +207,57 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Waits until so many events of the round are acknowledged, or all; not for a server that has ended or
-    /// that takes none.
+    /// Nothing but what we do to it may end a server.
+    fn is_alive(&mut self) -> Result<(), Error> {
+        match self.server()?.ended()? {
+            None => Ok(()),
+            Some(status) => {
+                let what = format!("the server ended by itself: {status}");
+                Err(Error::failed(what, "its last messages are below"))
+            }
+        }
+    }
+
+    /// Waits, while events flow, until the server dies at its fail point.
+    async fn wait_death(&mut self) -> Result<bool, Error> {
+        self.load.rests.store(false, Ordering::Release);
+        let began = Instant::now();
+        while began.elapsed() < OCCASION {
+            match self.server()?.ended()? {
+                Some(status) if status.code().is_none() => return Ok(true),
+                _ => self.is_alive()?,
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(false)
+    }
+
+    /// Lets the device fail while events flow, for so long beyond the first call that it refuses.
+    async fn suffer(&mut self, trouble: Trouble, lasting: Duration) -> Result<(), Error> {
+        self.load.rests.store(false, Ordering::Release);
+        let refused = self.place.losses().1;
+        self.place.trouble(trouble);
+        let began = Instant::now();
+        let mut struck = matches!(trouble, Trouble::Slow(_)).then(Instant::now);
+        while began.elapsed() < OCCASION && self.server()?.ended()?.is_none() {
+            if struck.is_none() && self.place.losses().1 > refused {
+                struck = Some(Instant::now());
+            }
+            if struck.is_some_and(|struck| struck.elapsed() >= lasting) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until so many events of the round are acknowledged; not for a server that has ended or that
+    /// takes none.
     async fn wait_acknowledged(&mut self, wanted: u64) -> Result<(), Error> {
         let mut last = (0, Instant::now());
         while self.server()?.ended()?.is_none() && last.1.elapsed() < PATIENCE {
             let now = self.load.acknowledged.load(Ordering::Acquire);
-            // At a fail point it is the steps behind the acknowledgement that are waited for.
-            let rest = if wanted == u64::MAX { Duration::from_secs(1) } else { Duration::ZERO };
-            if now >= wanted || (self.load.open() == 0 && last.1.elapsed() >= rest) {
+            if now >= wanted {
                 return Ok(());
             }
             if now != last.0 {
@@ -235,6 +277,7 @@ impl<'a> Round<'a> {
                 ("RINGLAKE_LOG_KEEP", "3d".to_owned()),
             ],
         };
+        self.load.rests.store(true, Ordering::Release);
         for _ in 0..5 {
             self.start(&calm)?;
             if let Started::Ended(status) = self.server()?.wait_ready().await? {
@@ -259,6 +302,7 @@ impl<'a> Round<'a> {
             if now == (0, Some(0)) {
                 return Ok(());
             }
+            self.is_alive()?;
             if now != last.0 {
                 last = (now, Instant::now());
             }
@@ -275,7 +319,11 @@ impl<'a> Round<'a> {
 
     /// Every row against the ledger, and `ringlake verify`.
     async fn count(&self, outcome: &mut Outcome) -> Result<(), Error> {
-        let verify = self.binary.command(&["verify"]).stderr(Stdio::piped()).output().await;
+        let mut verify = self.binary.command(&["verify"]);
+        let verify = verify.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let verify = verify.map_err(Error::file("run", "ringlake verify"))?;
+        self.count_rows(outcome).await?;
+        let verify = verify.wait_with_output().await;
         let verify = verify.map_err(Error::file("run", "ringlake verify"))?;
         if !verify.status.success() {
             let said = String::from_utf8_lossy(&verify.stdout);
@@ -283,6 +331,10 @@ impl<'a> Round<'a> {
             outcome.verdict.wrong += 1;
             outcome.faults.push(format!("ringlake verify: {}", said.trim_end()));
         }
+        Ok(())
+    }
+
+    async fn count_rows(&self, outcome: &mut Outcome) -> Result<(), Error> {
         let root = self.place.data().join("tables").display().to_string();
         let audit = Audit::open(&root, &HashMap::new()).await?;
         let mut strangers = 0;

@@ -31,6 +31,8 @@ const GATHER: Duration = Duration::from_millis(2);
 /// One transaction takes at most about this much, so that nobody waits long for others' bytes.
 const GROUP_BYTES: usize = 16 << 20;
 const GROUP_REQUESTS: usize = 4_096;
+/// How far a mutant that writes behind its answers is behind.
+const WRITE_BEHIND: Duration = Duration::from_millis(20);
 /// Records that one transaction removes: trimming must not hold up the appends.
 const TRIM_RECORDS: usize = 10_000;
 
@@ -246,12 +248,13 @@ impl Writer {
     }
 }
 
-/// Tells everyone in the group that it is written, which it is not.
+/// Tells everyone in the group that it is written, which it will be a little later.
 fn answer_early(group: &mut [Append]) {
     for append in group {
         let (unheard, _) = oneshot::channel();
         let _ = std::mem::replace(&mut append.done, unheard).send(Ok(()));
     }
+    std::thread::sleep(WRITE_BEHIND);
 }
 
 /// The time before which a record is older than `keep`; with no time to keep, any is.
