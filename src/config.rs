@@ -95,6 +95,7 @@ pub struct Limits {
     pub max_event: ByteSize,
     pub rate: u32,
     pub connections: u32,
+    pub columns: u16,
 }
 
 #[derive(Clone, Debug, Deserialize)]

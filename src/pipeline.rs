@@ -49,6 +49,8 @@ pub struct Parts {
     pub sink: Sink,
     pub flush: FlushSettings,
     pub counts: Counts,
+    /// How many columns a table may have, besides the common ones.
+    pub columns: usize,
 }
 
 /// Raw events of the next batch.
@@ -77,8 +79,8 @@ struct Run {
 
 /// Runs until `stop`, then commits what the log has, as far as there is time for it.
 pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), Error> {
-    let Parts { reader, sink, flush, counts } = parts;
-    let writer = Writer::start(sink, counts);
+    let Parts { reader, sink, flush, counts, columns } = parts;
+    let writer = Writer::start(sink, counts, columns);
     let gathered = Gathered::default();
     let mut run = Run { reader, writer, flush, flattener: None, gathered };
     while !stop.is_cancelled() {

@@ -92,7 +92,8 @@ impl Server {
             interval: config.flush.interval.0,
             max_bytes: usize::try_from(config.flush.max_bytes.0).unwrap_or(usize::MAX).max(1),
         };
-        let parts = Parts { reader, sink, flush, counts: self.counts.clone() };
+        let columns = usize::from(config.limits.columns);
+        let parts = Parts { reader, sink, flush, counts: self.counts.clone(), columns };
         self.spawn(pipeline::run(parts, self.closed.clone()));
     }
 

@@ -20,6 +20,8 @@ pub struct Counts {
     repeated: IntCounter,
     resolved: IntCounter,
     misfits: IntCounter,
+    left_out: IntCounter,
+    duplicate_keys: IntCounter,
     committed: watch::Sender<Committed>,
     /// Why nothing can be written at present.
     trouble: watch::Sender<Option<String>>,
@@ -38,6 +40,11 @@ impl Counts {
             repeated: counter("repeated_events", "Repeats of events that were there already")?,
             resolved: counter("resolved_letters", "Dead letters that came through the log again")?,
             misfits: counter("misfit_values", "Values that did not fit their column")?,
+            left_out: counter(
+                "left_out_values",
+                "Values kept in extra because their table has as many columns as it may",
+            )?,
+            duplicate_keys: counter("duplicate_keys", "Keys that stood twice; the last one won")?,
             committed: watch::Sender::default(),
             trouble: watch::Sender::default(),
         })
@@ -50,6 +57,8 @@ impl Counts {
         self.repeated.inc_by(counts.repeated);
         self.resolved.inc_by(counts.resolved);
         self.misfits.inc_by(counts.misfits);
+        self.left_out.inc_by(counts.left_out);
+        self.duplicate_keys.inc_by(counts.duplicate_keys);
         self.committed.send_modify(|committed| {
             committed.events += counts.received;
             committed.rows += rows;

@@ -106,7 +106,8 @@ async fn partitions_change_hands_only_when_they_are_committed() {
     let committed = counts.committed();
     // Neither size nor age closes a batch here: only the change of hands, and the stop.
     let flush = FlushSettings { interval: Duration::from_secs(3600), max_bytes: usize::MAX };
-    run(Parts { reader: Box::new(reader), sink, flush, counts }, stop).await.unwrap();
+    let parts = Parts { reader: Box::new(reader), sink, flush, counts, columns: 100 };
+    run(parts, stop).await.unwrap();
 
     let mut told = Vec::new();
     for line in heard.lock().unwrap().iter() {

@@ -5,6 +5,7 @@
 //! moved on without us, everything ordered before the next [`Writer::begin`] is
 //! dropped: it is still in the log. It must never report a position that the sink did not.
 
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use ringlake_sinks::{SeenKey, Sink, SinkError};
 use ringlake_transform::faults::{self, Mutant};
 use ringlake_transform::letters::Wanted;
 use ringlake_transform::systems::REPEAT_WINDOW;
-use ringlake_transform::{FlatBatch, Flattener, Micros, Positions, RawBatch};
+use ringlake_transform::{FlatBatch, Flattener, LeftOut, Micros, Positions, RawBatch};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -22,6 +23,8 @@ use super::commits::{Commits, Patience, causes};
 use super::counts::Counts;
 use crate::error::Error;
 
+/// Fields beyond the budget of columns that are named in the life of the process.
+const MOST_TOLD: usize = 1_000;
 /// How often the tables' own logs are tidied, at most.
 const TIDY: Duration = Duration::from_secs(60);
 
@@ -50,13 +53,15 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub fn start(sink: Sink, counts: Counts) -> Self {
+    /// `columns` is how many columns a table may have, besides the common ones.
+    pub fn start(sink: Sink, counts: Counts, columns: usize) -> Self {
         let (orders, waiting) = mpsc::channel(1);
         let (tell, positions) = watch::channel(sink.positions());
         let behind = Arc::new(AtomicBool::new(false));
         let committer = sink.committer();
         let commits = Commits { committer, counts, tell, behind: behind.clone() };
-        let work = Work { sink, commits, tidied: None, committing: None };
+        let told = HashSet::new();
+        let work = Work { sink, commits, columns, told, tidied: None, committing: None };
         let task = tokio::spawn(work.run(waiting));
         Self { orders: Some(orders), positions, behind, task }
     }
@@ -158,6 +163,9 @@ impl Writer {
 struct Work {
     sink: Sink,
     commits: Commits,
+    columns: usize,
+    /// Fields of which it was said that they get no column.
+    told: HashSet<LeftOut>,
     /// None at first: a process that never lives for long must tidy all the same.
     tidied: Option<Instant>,
     /// The commit of the batch before.
@@ -189,6 +197,7 @@ impl Work {
 
     /// Encodes a batch, and leaves it to its commit once the one before is through.
     async fn write(&mut self, batch: FlatBatch) -> Result<(), Error> {
+        self.tell_left_out(&batch.left_out);
         let mut patience = Patience::new(&self.commits.counts);
         let prepared = loop {
             match self.sink.prepare(batch.clone()).await {
@@ -206,6 +215,25 @@ impl Work {
             self.committing = Some(tokio::spawn(work));
         }
         Ok(())
+    }
+
+    /// Says once which fields get no column; only so many, since there may be no end of them.
+    fn tell_left_out(&mut self, left_out: &[LeftOut]) {
+        let mut fields: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for one in left_out {
+            if self.told.len() < MOST_TOLD && self.told.insert(one.clone()) {
+                fields.entry(one.table).or_default().push(&one.field);
+            }
+        }
+        for (table, fields) in fields {
+            let (columns, fields) = (self.columns, fields.join(", "));
+            tracing::warn!(
+                table,
+                columns,
+                fields,
+                "the table has as many columns as it may; these fields and further ones stay in extra"
+            );
+        }
     }
 
     /// Waits for the commit that is under way.
@@ -235,6 +263,7 @@ impl Work {
     async fn look(&mut self) -> Result<Start, SinkError> {
         self.sink.refresh().await?;
         let (flattener, marks) = knowing(&self.sink).await?;
+        let flattener = flattener.with_column_budget(self.columns);
         Ok(Start { positions: self.sink.positions(), flattener, marks })
     }
 

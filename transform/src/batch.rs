@@ -27,6 +27,8 @@ pub struct EventCounts {
     pub resolved: u64,
     /// Values that did not fit their column's type and went to `extra`.
     pub misfits: u64,
+    /// Values that went to `extra` because their table has as many columns as it may.
+    pub left_out: u64,
     /// JSON keys that stood twice in one object; the last one won.
     pub duplicate_keys: u64,
 }
@@ -61,6 +63,13 @@ impl Tally {
     }
 }
 
+/// A field that stays in `extra`, because its table has as many columns as it may.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LeftOut {
+    pub table: &'static str,
+    pub field: Box<str>,
+}
+
 /// Everything that one round of events became.
 ///
 /// `ranges` covers events that made no rows as well (repeats), so that the position moves past them.
@@ -72,6 +81,8 @@ pub struct FlatBatch {
     /// What became of the events of each of these ranges, as `progress` adds it up.
     pub tallies: Vec<(LogPartition, Tally)>,
     pub counts: EventCounts,
+    /// Fields beyond the budget of columns that were not named before; of a table only some are.
+    pub left_out: Vec<LeftOut>,
 }
 
 impl FlatBatch {

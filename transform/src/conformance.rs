@@ -230,3 +230,73 @@ fn a_cloud_event_in_binary_mode_is_the_structured_one() {
     assert_eq!(flat.counts.written, 1);
     assert!(ndjson(&flat).contains(r#""event_key":"/channel:1:channel.ended.v1""#));
 }
+
+/// The column keeps its type; values that fit go in, others to `extra`, and both types are told.
+#[test]
+fn a_declared_type_that_changes_changes_no_column() {
+    let system = systems::by_name("freshsales").unwrap();
+    let flatten = |flattener: &mut Flattener, offset: i64, declared: &str, value: &str| {
+        let body = format!(
+            "{{\"event\":\"onDealUpdate\",\"timestamp\":{},\"data\":{{\"deal\":{{\"id\":1,\
+             \"cf_size\":{{\"label\":\"Size\",\"type\":\"{declared}\",\"value\":{value}}}}}}}}}",
+            1_593_023_469 + offset
+        );
+        let (received_at, body) = (RECEIVED_AT + offset, body.into());
+        let event =
+            RawEvent { offset, received_at, route: None, body, resolution: None, damaged: false };
+        let partition = LogPartition::new("t", 0);
+        let range = OffsetRange::new(offset, offset);
+        flattener.flatten(vec![RawBatch { partition, system, range, events: vec![event] }])
+    };
+    let rows = |flat: &FlatBatch, table: &str| {
+        ndjson(flat).lines().filter(|line| line.contains(table)).collect::<Vec<_>>().join("\n")
+    };
+    let mut before = Flattener::default();
+    let first = flatten(&mut before, 0, "number", "5");
+    assert!(rows(&first, "\"deals\"").contains("\"cf_size\":5"));
+    // Both while it runs and after a restart, which reads the columns back from the table.
+    let schemas = first.tables.iter().map(|t| (t.table.name, t.rows.schema())).collect();
+    for flattener in [&mut before, &mut Flattener::new(schemas)] {
+        let fits = flatten(flattener, 1, "text", "\"6\"");
+        assert!(rows(&fits, "\"deals\"").contains("\"cf_size\":6"), "{fits:?}");
+        assert!(rows(&fits, "field_labels").contains("\"type\":\"text\""), "{fits:?}");
+        let other = flatten(flattener, 2, "text", "\"large\"");
+        let row = rows(&other, "\"deals\"");
+        assert!(
+            row.contains("{\\\"cf_size\\\":\\\"large\\\"}") && !row.contains("\"cf_size\":"),
+            "{row}"
+        );
+        assert_eq!(other.counts.misfits, 1);
+    }
+}
+
+#[test]
+fn fields_beyond_the_budget_stay_in_extra_and_are_named_once() {
+    let system = systems::by_name("freshsales").unwrap();
+    let mut flattener = Flattener::default().with_column_budget(100);
+    let mut batch = |offset: i64| {
+        let fields: Vec<String> = (0..300).map(|n| format!("\"f{n}\":{n}")).collect();
+        let body = format!(
+            "{{\"event\":\"onDealUpdate\",\"timestamp\":{},\"data\":{{\"deal\":{{\"id\":1,{}}}}}}}",
+            1_593_023_469 + offset,
+            fields.join(",")
+        );
+        let (received_at, body) = (RECEIVED_AT + offset, body.into());
+        let event =
+            RawEvent { offset, received_at, route: None, body, resolution: None, damaged: false };
+        let (partition, range) = (LogPartition::new("t", 0), OffsetRange::new(offset, offset));
+        flattener.flatten(vec![RawBatch { partition, system, range, events: vec![event] }])
+    };
+    let (first, second) = (batch(0), batch(1));
+    assert!(first.counts.left_out > 200 && first.counts.left_out < 300, "{:?}", first.counts);
+    assert_eq!(first.counts.left_out, second.counts.left_out);
+    assert_eq!(first.left_out.len(), 50, "only so many are named");
+    assert!(first.left_out.iter().all(|one| one.table == "deals" && one.field.starts_with('f')));
+    assert!(second.left_out.is_empty(), "{:?}", second.left_out);
+    let rows = ndjson(&second);
+    for n in 0..300 {
+        assert!(
+            rows.contains(&format!("\"f{n}\":{n}")) || rows.contains(&format!("\\\"f{n}\\\":{n}"))
+        );
+    }
+}

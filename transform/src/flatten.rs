@@ -201,6 +201,13 @@ impl Flattener {
         Self { tables, seen: Seen::default(), letters: Letters::default() }
     }
 
+    /// Tables get no more columns than these, besides the common ones.
+    #[must_use]
+    pub fn with_column_budget(mut self, columns: usize) -> Self {
+        self.tables.rows.iter_mut().for_each(|table| table.set_budget(columns));
+        self
+    }
+
     /// Tells of an event that the tables hold already, so that its repeats are recognised.
     pub fn remember(
         &mut self,
@@ -233,6 +240,7 @@ impl Flattener {
         flat.ranges = batches.into_iter().map(|batch| (batch.partition, batch.range)).collect();
         let Tables { rows, origins, .. } = &mut self.tables;
         flat.tables = rows.iter_mut().filter_map(|table| table.finish(origins)).collect();
+        flat.left_out = rows.iter_mut().flat_map(TableRows::new_left_out).collect();
         origins.clear();
         self.seen.forget_old(REPEAT_WINDOW);
         self.letters.clear();

@@ -29,7 +29,7 @@ pub mod systems;
 pub mod tables;
 pub mod values;
 
-pub use batch::{EventCounts, FlatBatch, TableBatch, Tally};
+pub use batch::{EventCounts, FlatBatch, LeftOut, TableBatch, Tally};
 pub use columns::{Column, Kind};
 pub use error::{Rejection, Stage, UnknownName, mend};
 pub use event::{LogPartition, Micros, RawBatch, RawEvent};

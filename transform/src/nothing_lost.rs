@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::conformance::rows_of;
 use crate::systems;
 
+mod hostile;
 mod oracle;
 
 use oracle::Found;
@@ -319,5 +320,27 @@ proptest! {
             Err(_) => found.has(&format!("CallerIDName={encoded}")),
         };
         prop_assert!(told, "{} is lost: {:?}", form, flat);
+    }
+}
+
+/// The corpus of the fuzz targets, and all fixtures.
+#[test]
+fn any_bytes_are_an_answer() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for system in crate::SYSTEMS.iter().copied() {
+        let folders = ["fuzz/seeds", "tests/fixtures"].map(|f| root.join(f).join(system.name()));
+        let files =
+            folders.iter().flat_map(|folder| std::fs::read_dir(folder).into_iter().flatten());
+        let mut seeds = 0;
+        for file in files.map(|file| file.unwrap().path()) {
+            let seed = std::fs::read(&file).unwrap();
+            hostile::check(system, &seed);
+            // A fixture says nothing of routes and modes.
+            for how in [0, 0x13, 0x80, 0xff] {
+                hostile::check(system, &[&[how], &*seed].concat());
+            }
+            seeds += 1;
+        }
+        assert!(seeds > 0, "{} has no fixtures", system.name());
     }
 }

@@ -49,6 +49,12 @@ pub fn rows(place: &Place, sql: &str) -> Vec<Map<String, Value>> {
     out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// How many columns of a table begin with this; `describe` opens no other table for it.
+pub fn columns(place: &Place, table: &str, prefix: &str) -> usize {
+    let out = place.ok(&["query", &format!("describe {table}"), "--format", "csv"]);
+    out.lines().skip(1).filter(|line| line.starts_with(prefix)).count()
+}
+
 /// How many events have become rows, dead letters among them.
 pub fn events_written(place: &Place) -> usize {
     let counts: Vec<String> =

@@ -10,7 +10,7 @@ use super::column::{ColumnRows, Fit};
 use super::extra::Extra;
 use super::names::Names;
 use super::origin::{OriginId, Origins};
-use crate::batch::{EventCounts, TableBatch};
+use crate::batch::{EventCounts, LeftOut, TableBatch};
 use crate::columns::{Column, Kind};
 use crate::event::Micros;
 use crate::json::Value;
@@ -19,8 +19,11 @@ use crate::tables::{COMMON, EVENT_MONTH, EXTRA, TableSpec};
 /// Key of the Arrow field metadata that holds the product's label of a field.
 pub const LABEL_KEY: &str = "ringlake.label";
 
-/// At most this many columns; fields beyond it stay in `extra`.
-pub const COLUMN_BUDGET: usize = 4_000;
+/// A table has at most this many columns besides the common ones, unless set otherwise; fields beyond
+/// stay in `extra`.
+const COLUMN_BUDGET: usize = 4_000;
+/// So many of a table's fields beyond the budget are named.
+const NAMED: usize = 50;
 
 /// Rows of one table since the last [`TableRows::finish`].
 #[derive(Debug)]
@@ -34,6 +37,10 @@ pub struct TableRows {
     /// Whose row each row is.
     origins: Vec<OriginId>,
     extra: Extra,
+    budget: usize,
+    /// Fields beyond the budget, and how many of them were handed out.
+    left_out: Vec<Box<str>>,
+    handed_out: usize,
 }
 
 impl TableRows {
@@ -46,6 +53,9 @@ impl TableRows {
             extra_at: spec.columns.len(),
             origins: Vec::new(),
             extra: Extra::default(),
+            budget: COLUMN_BUDGET,
+            left_out: Vec::new(),
+            handed_out: 0,
         };
         for column in spec.columns {
             table.add(column.name, column.kind, true);
@@ -64,6 +74,17 @@ impl TableRows {
     fn add(&mut self, name: &str, kind: Kind, declared: bool) -> usize {
         self.columns.push(ColumnRows::new(name, kind, declared));
         self.names.add(name)
+    }
+
+    pub fn set_budget(&mut self, columns: usize) {
+        self.budget = columns;
+    }
+
+    /// The fields beyond the budget that were not handed out before.
+    pub fn new_left_out(&mut self) -> impl Iterator<Item = LeftOut> {
+        let from = std::mem::replace(&mut self.handed_out, self.left_out.len());
+        let fields = self.left_out.get(from..).unwrap_or_default();
+        fields.iter().map(|field| LeftOut { table: self.spec.name, field: field.clone() })
     }
 
     pub fn is_empty(&self) -> bool {
@@ -231,8 +252,10 @@ impl RowWriter<'_> {
     ) {
         let at = match self.table.names.find(name) {
             Some(at) => at,
-            None if self.table.columns.len() < COLUMN_BUDGET => self.table.add(name, kind(), false),
-            None => return self.extra(name, value),
+            None if self.table.columns.len() < self.table.budget => {
+                self.table.add(name, kind(), false)
+            }
+            None => return self.left_out(name, value),
         };
         let Some(column) = self.table.columns.get_mut(at) else { return };
         if let (Some(label), None) = (label, &column.label) {
@@ -240,6 +263,16 @@ impl RowWriter<'_> {
         }
         let fit = column.value(self.row, value);
         self.keep(fit, name, value);
+    }
+
+    /// Keeps a value for which there is no column left.
+    fn left_out(&mut self, name: &str, value: Value<'_>) {
+        self.counts.left_out += 1;
+        let known = &mut self.table.left_out;
+        if known.len() < NAMED && !known.iter().any(|field| **field == *name) {
+            known.push(name.into());
+        }
+        self.extra(name, value);
     }
 
     /// A key that stood twice: the last one has the column, the others are kept beside it.
