@@ -128,7 +128,9 @@ pub fn body_key(body: &[u8]) -> String {
 
 fn hex(hash: u128) -> String {
     let nibbles = (0..32).rev().map(|place| (hash >> (4 * place)) as u32 & 0xf);
-    nibbles.filter_map(|nibble| char::from_digit(nibble, 16)).collect()
+    let mut digits = String::with_capacity(32);
+    digits.extend(nibbles.filter_map(|nibble| char::from_digit(nibble, 16)));
+    digits
 }
 
 #[cfg(test)]

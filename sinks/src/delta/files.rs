@@ -9,8 +9,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array};
-use arrow::compute::take;
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
@@ -20,19 +19,20 @@ use deltalake_core::logstore::LogStoreRef;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 use ringlake_transform::columns::Kind;
 use ringlake_transform::tables::{EVENT_MONTH, EXTRA};
 use ringlake_transform::{Column, TableSpec};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::stats;
+use super::{columns, stats};
 use crate::error::SinkError;
 
-/// Rows that are gathered and encoded at a time: few enough to stay in the processor's cache.
-const SLICE_ROWS: usize = 4096;
 /// Rows of a row group; what a reader must at least read of a column it wants.
 const GROUP_ROWS: usize = 128 * 1024;
 
@@ -142,13 +142,15 @@ impl<'a> Encoder<'a> {
         let table = self.spec.name;
         let mut bytes = Vec::new();
         let properties = Some(self.properties.clone());
-        let mut writer = ArrowWriter::try_new(&mut bytes, Arc::clone(&self.schema), properties)
+        let writer = ArrowWriter::try_new(&mut bytes, Arc::clone(&self.schema), properties)
             .map_err(SinkError::parquet(table, "begun"))?;
-        for slice in order.chunks(SLICE_ROWS) {
-            let slice = self.slice(slice).map_err(SinkError::rows(table, "gathered"))?;
-            writer.write(&slice).map_err(SinkError::parquet(table, "encoded"))?;
+        let (mut file, groups) =
+            writer.into_serialized_writer().map_err(SinkError::parquet(table, "begun"))?;
+        for (number, order) in order.chunks(GROUP_ROWS).enumerate() {
+            self.group(&mut file, &groups, number, order)
+                .map_err(SinkError::parquet(table, "encoded"))?;
         }
-        let written = writer.close().map_err(SinkError::parquet(table, "finished"))?;
+        let written = file.close().map_err(SinkError::parquet(table, "finished"))?;
         let folder = month.map(|month| format!("{EVENT_MONTH}={month}/")).unwrap_or_default();
         let add = Add {
             path: format!("{folder}{}", name(&bytes)),
@@ -165,11 +167,23 @@ impl<'a> Encoder<'a> {
         Ok(File { add, bytes: bytes.into() })
     }
 
-    fn slice(&self, order: &[u32]) -> Result<RecordBatch, ArrowError> {
-        let order = UInt32Array::from(order.to_vec());
-        let columns: Result<Vec<ArrayRef>, ArrowError> =
-            self.places.iter().map(|place| take(self.rows.column(*place), &order, None)).collect();
-        RecordBatch::try_new(Arc::clone(&self.schema), columns?)
+    fn group(
+        &self,
+        file: &mut SerializedFileWriter<&mut Vec<u8>>,
+        groups: &ArrowRowGroupWriterFactory,
+        number: usize,
+        order: &[u32],
+    ) -> Result<(), ParquetError> {
+        let writers = groups.create_column_writers(number)?;
+        let values = self.places.iter().map(|place| self.rows.column(*place));
+        let columns = self.schema.fields().iter().zip(values);
+        let chunks = columns::encode(columns, order, writers)?;
+        let mut group = file.next_row_group()?;
+        for chunk in chunks {
+            chunk.append_to_row_group(&mut group)?;
+        }
+        group.close()?;
+        Ok(())
     }
 }
 
@@ -183,7 +197,7 @@ fn properties(
     schema: &Schema,
     empty: &[bool],
     level: i32,
-) -> Result<WriterProperties, parquet::errors::ParquetError> {
+) -> Result<WriterProperties, ParquetError> {
     let mut properties = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(level)?))
@@ -278,6 +292,24 @@ mod tests {
         assert_eq!(stats["minValues"]["call_id"], "call_id 0");
         assert_eq!(stats["nullCount"]["started_at"], 0);
         assert_eq!(stats["maxValues"]["notes"], json!(null), "not a column that queries filter by");
+    }
+
+    #[test]
+    fn a_file_is_what_parquets_own_writer_makes() {
+        // Enough rows for threads and for more than one slice.
+        let batch = rows(&tables::CALLS, &calls_log(), &[7; 5000]);
+        let file = encode(&tables::CALLS, &batch.rows, 1).unwrap().remove(0);
+        let encoder = Encoder::new(&tables::CALLS, &batch.rows, 1).unwrap();
+        let mut bytes = Vec::new();
+        let properties = Some(encoder.properties.clone());
+        let mut writer =
+            ArrowWriter::try_new(&mut bytes, encoder.schema.clone(), properties).unwrap();
+        for start in [0, 4096] {
+            let slice = batch.rows.project(&encoder.places).unwrap();
+            writer.write(&slice.slice(start, 4096.min(5000 - start))).unwrap();
+        }
+        writer.close().unwrap();
+        assert!(file.bytes == bytes, "{} bytes, not {}", file.bytes.len(), bytes.len());
     }
 
     #[test]

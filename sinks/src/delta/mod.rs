@@ -1,12 +1,13 @@
 //! The tables as Delta tables, one role per file.
 //!
-//! [`table`] opens one ([`log`] whether its log is whole), [`files`] and [`stats`] turn rows into
-//! Parquet, [`rows`] leaves out what the table holds already, [`schema`] adds columns, [`commit`]
+//! [`table`] opens one ([`log`] whether its log is whole), [`files`], [`columns`] and [`stats`] turn
+//! rows into Parquet, [`rows`] leaves out what the table holds already, [`schema`] adds columns, [`commit`]
 //! makes rows and positions one commit, [`progress`] shows a batch to readers, [`seen`] reads event
 //! keys and letters back by [`scan`], [`maintain`] tidies the log,
 //! [`compact`] puts small files together, [`vacuum`] deletes what is out of reach.
 
 pub(crate) mod append;
+mod columns;
 pub(crate) mod commit;
 pub(crate) mod compact;
 pub(crate) mod files;

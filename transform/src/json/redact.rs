@@ -8,11 +8,16 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use super::tape::{JsonKind, Tape, Value};
 use crate::rows::push_json_string;
 
 const KEY: &str = "iparams";
+/// Made once: making it takes as long as searching an event.
+static IPARAMS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(KEY));
 /// What stands in the place of the value.
 const EMPTY: &[u8] = b"{}";
 /// What is left of a member once it is cut, as the door writes it.
@@ -38,11 +43,15 @@ pub fn redact_iparams<'a>(tape: &mut Tape, body: &'a [u8]) -> Cow<'a, [u8]> {
 /// the values can tell.
 pub fn is_clean(body: &[u8]) -> bool {
     let cut = |at| body.get(at + KEY.len()..).is_some_and(|after: &[u8]| after.starts_with(CUT));
+    if !IPARAMS.find_iter(body).all(cut) {
+        return false;
+    }
     // A key may spell its letters as \u escapes, of which the first hex digits are these.
-    let spelled = |escape: &[u8]| memchr::memmem::find(body, escape).is_some();
-    memchr::memmem::find_iter(body, KEY.as_bytes()).all(cut)
-        && !spelled(b"\\u006")
-        && !spelled(b"\\u007")
+    let spelled = |at: usize| {
+        let escape = body.get(at..).unwrap_or_default();
+        escape.starts_with(b"\\u006") || escape.starts_with(b"\\u007")
+    };
+    !memchr::memchr_iter(b'\\', body).any(spelled)
 }
 
 fn collect(value: Value<'_>, spans: &mut Vec<Span>) {

@@ -8,9 +8,11 @@ mod column;
 mod extra;
 mod names;
 mod origin;
+mod renames;
 mod table;
 
 pub use column::Fit;
 pub use extra::push_json_string;
 pub use origin::{Origin, Origins};
+pub use renames::Renamed;
 pub use table::{RowWriter, TableRows};

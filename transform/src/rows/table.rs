@@ -10,6 +10,7 @@ use super::column::{ColumnRows, Fit};
 use super::extra::Extra;
 use super::names::Names;
 use super::origin::{OriginId, Origins};
+use super::renames::{AllRenames, Renamed};
 use crate::batch::{EventCounts, LeftOut, TableBatch};
 use crate::columns::{Column, Kind};
 use crate::event::Micros;
@@ -33,6 +34,7 @@ pub struct TableRows {
     /// `origins` at the end.
     columns: Vec<ColumnRows>,
     names: Names,
+    renames: AllRenames,
     extra_at: usize,
     /// Whose row each row is.
     origins: Vec<OriginId>,
@@ -50,6 +52,7 @@ impl TableRows {
             spec,
             columns: Vec::new(),
             names: Names::default(),
+            renames: AllRenames::default(),
             extra_at: spec.columns.len(),
             origins: Vec::new(),
             extra: Extra::default(),
@@ -94,6 +97,7 @@ impl TableRows {
     /// Starts a row of the newest of `origins`; it is complete when the writer is dropped.
     pub fn row<'r>(&'r mut self, origins: &Origins, counts: &'r mut EventCounts) -> RowWriter<'r> {
         self.names.begin_row();
+        self.renames.begin_row();
         let row = self.origins.len();
         self.origins.push(origins.last());
         RowWriter { table: self, row, counts }
@@ -206,6 +210,17 @@ impl RowWriter<'_> {
         let fit = self.offer(name, value);
         self.keep(fit, key, value);
         self
+    }
+
+    /// A vendor's field into the column that `renamed` has for it; one without a column is kept.
+    pub fn put_field(&mut self, renamed: &'static Renamed, key: &str, value: Value<'_>) {
+        let TableRows { columns, names, renames, .. } = &mut *self.table;
+        let found = renames.find(renamed, key, names).and_then(|at| columns.get_mut(at));
+        match found.map(|column| column.value(self.row, value)) {
+            Some(fit) => self.keep(fit, key, value),
+            None if value.is_null() => {}
+            None => self.extra(key, value),
+        }
     }
 
     /// As [`RowWriter::put`], for a member of an object that is kept as `<path>.<key>`.

@@ -24,7 +24,7 @@ const SYSTEM: &str = "voipnow";
 const ROUTES: &[&str] = &["dial-in", "dial-out", "answer", "hangup"];
 const TEN_MINUTES: Micros = 10 * 60 * 1_000_000;
 
-/// A parameter that this version knows, by its place in [`KNOWN`].
+/// A parameter that this version knows, in the order of [`KNOWN`].
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Known {
     CallId,
@@ -140,7 +140,7 @@ fn call(
         let at = out.event_time();
         let mut row = out.row(&CALLS);
         columns(&mut row, phase, at, parameters);
-        undecoded(&mut row, event.body.trim_ascii());
+        undecoded(&mut row, event.body.trim_ascii(), parameters);
     }
     Ok(())
 }
@@ -152,11 +152,15 @@ struct Parameter<'e> {
 }
 
 /// The parameters of one event, in the order sent.
-struct Parameters<'e>(Vec<Parameter<'e>>);
+struct Parameters<'e> {
+    all: Vec<Parameter<'e>>,
+    /// Where the first of each meaning is.
+    first: [Option<usize>; KNOWN.len()],
+}
 
 impl<'e> Parameters<'e> {
     fn form(body: &'e [u8]) -> Self {
-        Self::read(form_urlencoded::parse(body).filter(|(name, _)| name != "iparams"))
+        Self::read(pairs(body).filter(|(name, _)| name != "iparams"))
     }
 
     /// The last of equal names counts, and so comes first.
@@ -171,24 +175,45 @@ impl<'e> Parameters<'e> {
     }
 
     fn read(pairs: impl Iterator<Item = (Cow<'e, str>, Cow<'e, str>)>) -> Self {
-        let mut parameters = Vec::with_capacity(16);
-        parameters.extend(pairs.map(|(name, value)| {
+        let mut parameters = Self { all: Vec::with_capacity(16), first: [None; KNOWN.len()] };
+        for (name, value) in pairs {
             let known = KNOWN.iter().find(|(known, ..)| known.eq_ignore_ascii_case(&name));
-            Parameter { name, value, known: known.map(|(_, known, column)| (*known, *column)) }
-        }));
-        Self(parameters)
+            let known = known.map(|(_, known, column)| (*known, *column));
+            let first = known.and_then(|(known, _)| parameters.first.get_mut(known as usize));
+            if let Some(first) = first {
+                first.get_or_insert(parameters.all.len());
+            }
+            parameters.all.push(Parameter { name, value, known });
+        }
+        parameters
     }
 
     /// The first parameter of this meaning.
     fn get(&self, known: Known) -> Option<&str> {
-        let is_it = |parameter: &&Parameter<'_>| parameter.known.is_some_and(|(it, _)| it == known);
-        self.0.iter().find(is_it).map(|parameter| parameter.value.as_ref())
+        let at = self.first.get(known as usize).copied().flatten()?;
+        self.all.get(at).map(|parameter| parameter.value.as_ref())
     }
 
     /// The first parameter of this meaning, if it is not empty.
     fn some(&self, known: Known) -> Option<&str> {
         self.get(known).filter(|value| !value.is_empty())
     }
+}
+
+/// Names and values of a form. Most are spelled as they are read, which needs no decoder.
+fn pairs(form: &[u8]) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    form.split(|byte| *byte == b'&').filter_map(|pair| match plain(pair) {
+        Some((name, value)) => Some((name.into(), value.into())),
+        None => form_urlencoded::parse(pair).next(),
+    })
+}
+
+fn plain(pair: &[u8]) -> Option<(&str, &str)> {
+    if pair.is_empty() || memchr::memchr2(b'%', b'+', pair).is_some() {
+        return None;
+    }
+    let text = std::str::from_utf8(pair).ok()?;
+    Some(text.split_once('=').unwrap_or((text, "")))
 }
 
 /// What happened, by route, by the parameter that a derivative product sends, or by inference.
@@ -210,11 +235,14 @@ fn phase(route: Option<&str>, parameters: &Parameters<'_>) -> &'static str {
 
 /// A hash of the route and the parameters, in whatever order they were sent.
 fn key(route: Option<&str>, parameters: &Parameters<'_>) -> String {
-    let mut pairs: Vec<(&str, &str)> = parameters.0.iter().map(|p| (&*p.name, &*p.value)).collect();
+    let mut pairs: Vec<(&str, &str)> =
+        parameters.all.iter().map(|p| (&*p.name, &*p.value)).collect();
     pairs.sort_unstable();
     let mut parts = Vec::with_capacity(1 + 2 * pairs.len());
     parts.push(route.unwrap_or_default());
-    parts.extend(pairs.into_iter().flat_map(|(key, value)| [key, value]));
+    for (name, value) in pairs {
+        parts.extend([name, value]);
+    }
     content_key(&parts)
 }
 
@@ -246,13 +274,17 @@ fn extension<'p>(parameters: &'p Parameters<'_>) -> Option<&'p str> {
 
 /// Keeps parameters of a form as they were spelled where the bytes they stand for are no text: what
 /// they were decoded to has lost these bytes.
-fn undecoded(row: &mut RowWriter<'_>, body: &[u8]) {
-    if body.first() == Some(&b'{') {
+fn undecoded(row: &mut RowWriter<'_>, body: &[u8], parameters: &Parameters<'_>) {
+    // What was lost is never as it stood in the body.
+    let is_lost = |text: &Cow<'_, str>| match text {
+        Cow::Borrowed(_) => false,
+        Cow::Owned(text) => text.contains(char::REPLACEMENT_CHARACTER),
+    };
+    if !parameters.all.iter().any(|p| is_lost(&p.name) || is_lost(&p.value)) {
         return;
     }
     for pair in body.split(|byte| *byte == b'&') {
-        let is_lost = |text: Cow<'_, str>| text.contains(char::REPLACEMENT_CHARACTER);
-        if form_urlencoded::parse(pair).any(|(name, value)| is_lost(name) || is_lost(value)) {
+        if form_urlencoded::parse(pair).any(|(name, value)| is_lost(&name) || is_lost(&value)) {
             let spelled = |byte: &u8| match byte {
                 0x21..=0x7e => char::from(*byte).to_string(),
                 _ => format!("%{byte:02X}"),
@@ -265,7 +297,7 @@ fn undecoded(row: &mut RowWriter<'_>, body: &[u8]) {
 fn columns(row: &mut RowWriter<'_>, phase: &'static str, at: Micros, parameters: &Parameters<'_>) {
     row.text("phase", phase);
     let outgoing = is_outgoing(parameters);
-    for Parameter { name, value, known } in &parameters.0 {
+    for Parameter { name, value, known } in &parameters.all {
         match known {
             // The spelling of a misprint yields to the right one.
             Some((Known::CallerIdNam, _)) if parameters.get(Known::CallerIdName).is_some() => {

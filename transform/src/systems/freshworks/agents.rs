@@ -2,13 +2,14 @@
 //!
 //! `agent_id` is the agent's id, not the user's: the two differ (published platform 3.0 sample).
 
-use super::{Columns, Envelope, actor::Actor, changes};
+use super::{Envelope, actor::Actor, changes};
 use crate::error::Rejection;
 use crate::flatten::Output;
 use crate::json::Value;
+use crate::rows::Renamed;
 use crate::tables::AGENT_EVENTS;
 
-const FIELDS: &[(&str, &str)] = &[
+static FIELDS: &Renamed = &[
     ("id", "agent_id"),
     ("user_id", "user_id"),
     ("available_on", "available_on"),
@@ -26,9 +27,8 @@ pub(super) fn flatten(envelope: &Envelope<'_>, out: &mut Output<'_>) -> Result<(
         let mut row = out.row(&AGENT_EVENTS);
         row.some_text("domain", envelope.domain).some_text("region", envelope.region);
         actor.write(&mut row);
-        let mut columns = Columns::new(FIELDS);
         for (key, value) in agent.last_first() {
-            columns.put(&mut row, key, value);
+            row.put_field(FIELDS, key, value);
         }
         envelope.keep_rest(&mut row, at, &["agent", "actor", "changes"]);
     }

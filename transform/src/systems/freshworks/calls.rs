@@ -3,19 +3,19 @@
 //! Cost and talked time are on the legs, `cost_unit` is the currency, and most updates carry only a
 //! few of the fields (developers.freshcaller.com, "onCallUpdate"; a published app's test payload).
 
-use super::{Columns, Envelope, actor::Actor, changes};
+use super::{Envelope, actor::Actor, changes};
 use crate::error::Rejection;
 use crate::event::Micros;
 use crate::flatten::Output;
 use crate::json::{JsonKind, Value};
-use crate::rows::RowWriter;
+use crate::rows::{Renamed, RowWriter};
 use crate::tables::{CALL_PARTICIPANTS, CALLS};
 use crate::values;
 
 const SYSTEM: &str = "freshcaller";
 
 /// The vendor's field and the column that takes it unchanged.
-const CALL_FIELDS: &[(&str, &str)] = &[
+static CALL_FIELDS: &Renamed = &[
     ("id", "call_id"),
     ("root_call_id", "root_call_id"),
     ("parent_call_id", "parent_call_id"),
@@ -37,7 +37,7 @@ const CALL_FIELDS: &[(&str, &str)] = &[
     ("integrated_resources", "integrated_resources"),
 ];
 
-const LEG_FIELDS: &[(&str, &str)] = &[
+static LEG_FIELDS: &Renamed = &[
     ("id", "leg_id"),
     ("call_id", "call_id"),
     ("participant_id", "participant_id"),
@@ -77,7 +77,6 @@ fn call_row(
     row: &mut RowWriter<'_>,
 ) {
     begin_row(envelope, actor, row);
-    let mut columns = Columns::new(CALL_FIELDS);
     for (key, value) in call.last_first() {
         match key {
             "direction" => direction(row, key, value),
@@ -88,7 +87,7 @@ fn call_row(
             "participants" => participants(row, value),
             "recording" => recording(row, value),
             "bill_duration_unit" if unit_factor(Some(value)) == Some(1) => {}
-            _ => columns.put(row, key, value),
+            _ => row.put_field(CALL_FIELDS, key, value),
         }
     }
     row.some_time("started_at", call.get("created_time").and_then(values::time_of));
@@ -173,7 +172,6 @@ fn leg_row(leg: Value<'_>, call_id: &str, row: &mut RowWriter<'_>) {
     if leg.kind() != JsonKind::Object {
         row.extra("participants", leg);
     }
-    let mut columns = Columns::new(LEG_FIELDS);
     for (key, value) in leg.last_first() {
         match key {
             "duration" => {
@@ -181,7 +179,7 @@ fn leg_row(leg: Value<'_>, call_id: &str, row: &mut RowWriter<'_>) {
             }
             "cost_unit" => currency(row, key, value),
             "duration_unit" if unit_factor(Some(value)) == Some(1) => {}
-            _ => columns.put(row, key, value),
+            _ => row.put_field(LEG_FIELDS, key, value),
         }
     }
     if leg.get_some("call_id").is_none() {

@@ -203,41 +203,6 @@ fn host<'t>(root: Value<'t>) -> Option<&'t str> {
     rest.split('/').next()
 }
 
-/// A vendor's fields and the columns that take them unchanged.
-///
-/// Vendors keep their order of keys: in a list of that order, read from its end, the search goes on
-/// where the last key was found, and finds the next one at once.
-struct Columns<'f> {
-    fields: &'f [(&'static str, &'static str)],
-    at: usize,
-}
-
-impl<'f> Columns<'f> {
-    fn new(fields: &'f [(&'static str, &'static str)]) -> Self {
-        Self { fields, at: fields.len() }
-    }
-
-    fn of(&mut self, key: &str) -> Option<&'static str> {
-        let (before, behind) = self.fields.split_at(self.at);
-        let found = before.iter().rposition(|(field, _)| *field == key);
-        let found = found
-            .or_else(|| Some(self.at + behind.iter().rposition(|(field, _)| *field == key)?))?;
-        self.at = found;
-        self.fields.get(found).map(|(_, column)| *column)
-    }
-
-    /// Writes a field to its column, or keeps it where it has none.
-    fn put(&mut self, row: &mut RowWriter<'_>, key: &str, value: Value<'_>) {
-        match self.of(key) {
-            Some(column) => {
-                row.put(column, key, value);
-            }
-            None if value.is_null() => {}
-            None => row.extra(key, value),
-        }
-    }
-}
-
 pub(super) fn accepts(content_type: &str) -> bool {
     matches!(
         content_type,

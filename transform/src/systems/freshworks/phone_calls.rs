@@ -4,7 +4,7 @@
 //! `call_cost` comes without a currency; the account's configured one is applied by the reports.
 
 use super::{
-    Columns, Envelope,
+    Envelope,
     actor::Actor,
     calls::{begin_row, direction},
     changes,
@@ -13,13 +13,13 @@ use crate::error::Rejection;
 use crate::event::Micros;
 use crate::flatten::Output;
 use crate::json::Value;
-use crate::rows::RowWriter;
+use crate::rows::{Renamed, RowWriter};
 use crate::tables::CALLS;
 use crate::values;
 
 const SYSTEM: &str = "freshcaller";
 
-const FIELDS: &[(&str, &str)] = &[
+static FIELDS: &Renamed = &[
     ("id", "call_id"),
     ("root_phone_call_id", "root_call_id"),
     ("user_id", "agent_id"),
@@ -57,11 +57,10 @@ fn row(
     row: &mut RowWriter<'_>,
 ) {
     begin_row(envelope, actor, row);
-    let mut columns = Columns::new(FIELDS);
     for (key, value) in call.last_first() {
         match key {
             "call_direction" => direction(row, key, value),
-            _ => columns.put(row, key, value),
+            _ => row.put_field(FIELDS, key, value),
         }
     }
     row.some_time("started_at", call.get("created_at").and_then(values::time_of));
