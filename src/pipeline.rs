@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! reader.next ─▶ gather ─▶ Flattener.flatten ─▶ (one batch waits) ─▶ Sink.write ─▶ reader.release
-//!                          on a blocking thread                      a task of its own
+//!                          on a thread of its own                    a task of its own
 //! ```
 //!
 //! While one batch is written, the next is gathered and flattened. Where reading begins is what the
@@ -21,6 +21,7 @@ use crate::error::Error;
 
 mod commits;
 mod counts;
+mod thread;
 mod writer;
 
 pub use counts::{Committed, Counts};
@@ -80,7 +81,7 @@ struct Run {
 /// Runs until `stop`, then commits what the log has, as far as there is time for it.
 pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), Error> {
     let Parts { reader, sink, flush, counts, columns } = parts;
-    let writer = Writer::start(sink, counts, columns);
+    let writer = Writer::start(sink, counts, columns)?;
     let gathered = Gathered::default();
     let mut run = Run { reader, writer, flush, flattener: None, gathered };
     while !stop.is_cancelled() {

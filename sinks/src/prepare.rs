@@ -164,12 +164,13 @@ pub(crate) fn moves(ranges: &Ranges, held: &rows::Held) -> Vec<Move> {
         .collect()
 }
 
-/// Encodes and stores the files of all tables, several at a time; returns them in commit order.
+/// Encodes the rows of one table after another, and stores their files meanwhile; returns them in
+/// commit order.
 async fn store_all(fresh: Vec<Fresh>, settings: &SinkSettings) -> Result<Vec<Stored>, SinkError> {
     faults::pass("sinks:parquet", Side::Before);
-    let level = settings.compression_level;
+    let (level, turn) = (settings.compression_level, AsyncMutex::new(()));
     let mut stored: Vec<Stored> = stream::iter(fresh)
-        .map(|part| store(part, level))
+        .map(|part| store(part, level, &turn))
         .buffer_unordered(settings.parallelism.max(1))
         .try_collect()
         .await?;
@@ -178,14 +179,16 @@ async fn store_all(fresh: Vec<Fresh>, settings: &SinkSettings) -> Result<Vec<Sto
     Ok(stored)
 }
 
-/// Rows to durable files.
-async fn store(part: Fresh, level: i32) -> Result<Stored, SinkError> {
+/// Rows to durable files. An encoding has its turn alone, since it takes the cores there are.
+async fn store(part: Fresh, level: i32, turn: &AsyncMutex<()>) -> Result<Stored, SinkError> {
     let Fresh { spec, log_store, rows, moves } = part;
     faults::pass_of("sinks:write", spec.name, Side::Before);
     let (schema, count) = (rows.schema(), rows.num_rows());
+    let encoding = turn.lock().await;
     let encoded = tokio::task::spawn_blocking(move || files::encode(spec, &rows, level))
         .await
         .map_err(|source| SinkError::Task { source })??;
+    drop(encoding);
     let files = stream::iter(encoded)
         .map(|file| files::store(spec.name, &log_store, file))
         .buffered(8)

@@ -14,7 +14,7 @@ pub struct SinkSettings {
     pub storage_options: HashMap<String, String>,
     /// zstd level of the Parquet files: 1 writes fastest, 3 is some 5 % smaller.
     pub compression_level: i32,
-    /// How many tables are encoded at the same time.
+    /// How many tables' files are stored at the same time.
     pub parallelism: usize,
     /// A table gets a checkpoint when it has had this many commits since its last.
     pub checkpoint_every: u64,
@@ -32,7 +32,7 @@ impl SinkSettings {
             root: root.into(),
             storage_options: HashMap::new(),
             compression_level: 1,
-            parallelism: std::thread::available_parallelism().map_or(2, usize::from),
+            parallelism: 4,
             checkpoint_every: 50,
             history: Duration::from_secs(7 * 24 * 3600),
             commit_attempts: 6,

@@ -54,7 +54,7 @@ pub async fn run(args: Args, app: &App) -> Result<(), Error> {
     let counts = Counts::new(&prometheus::Registry::new())?;
     let committed = counts.committed();
     let sink = wiring::sink(config, None).await?;
-    let mut writer = Writer::start(sink, counts, usize::from(config.limits.columns));
+    let mut writer = Writer::start(sink, counts, usize::from(config.limits.columns))?;
     let max_bytes = usize::try_from(config.flush.max_bytes.0).unwrap_or(usize::MAX).max(1);
     let mut all = Imported::default();
     for source in &sources {

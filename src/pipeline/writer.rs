@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 
 use super::commits::{Commits, Patience, causes};
 use super::counts::Counts;
+use super::thread::Thread;
 use crate::error::Error;
 
 /// Fields beyond the budget of columns that are named in the life of the process.
@@ -49,12 +50,14 @@ pub struct Writer {
     orders: Option<mpsc::Sender<Order>>,
     positions: watch::Receiver<Positions>,
     behind: Arc<AtomicBool>,
+    flattening: Thread,
     task: JoinHandle<Result<(), Error>>,
 }
 
 impl Writer {
     /// `columns` is how many columns a table may have, besides the common ones.
-    pub fn start(sink: Sink, counts: Counts, columns: usize) -> Self {
+    pub fn start(sink: Sink, counts: Counts, columns: usize) -> Result<Self, Error> {
+        let flattening = Thread::start("flatten")?;
         let (orders, waiting) = mpsc::channel(1);
         let (tell, positions) = watch::channel(sink.positions());
         let behind = Arc::new(AtomicBool::new(false));
@@ -63,7 +66,7 @@ impl Writer {
         let told = HashSet::new();
         let work = Work { sink, commits, columns, told, tidied: None, committing: None };
         let task = tokio::spawn(work.run(waiting));
-        Self { orders: Some(orders), positions, behind, task }
+        Ok(Self { orders: Some(orders), positions, behind, flattening, task })
     }
 
     /// Waits until a batch could be taken at once. Whoever makes batches only then holds no more than
@@ -91,15 +94,15 @@ impl Writer {
         }
     }
 
-    /// Flattens batches where that holds up no other task. If they resolve dead letters, what was
+    /// Flattens batches on a thread of their own. If they resolve dead letters, what was
     /// ordered before is finished first, and the flattener is told what the tables hold of these.
     pub async fn flatten(
         &mut self,
         mut flattener: Flattener,
         batches: Vec<RawBatch>,
     ) -> Result<(Flattener, FlatBatch), Error> {
-        let work = move || (Wanted::of(&batches), batches);
-        let (wanted, batches) = tokio::task::spawn_blocking(work).await?;
+        let (wanted, batches) =
+            self.flattening.run(move || (Wanted::of(&batches), batches)).await?;
         if let Some(wanted) = wanted {
             let (answer, told) = oneshot::channel();
             self.order(Order::LookUp(Box::new(flattener), wanted, answer)).await?;
@@ -112,7 +115,7 @@ impl Writer {
             let batch = flattener.flatten(batches);
             (flattener, batch)
         };
-        Ok(tokio::task::spawn_blocking(work).await?)
+        self.flattening.run(work).await
     }
 
     /// Waits until all that was ordered is done.

@@ -2,7 +2,7 @@
 //!
 //! Not slice by slice through all columns, as Parquet's own Arrow writer does: each compressed column
 //! takes a megabyte of working memory, and so only one per thread does at a time. And a batch is mostly
-//! one table's: its columns keep all cores busy where its one writer would not.
+//! one table's: its columns keep many cores busy where its one writer would not.
 //!
 //! It must never change what is in a file: the chunks are those of Parquet's own writer.
 
@@ -44,10 +44,7 @@ pub(super) fn encode<'a>(
     let columns: Vec<Column<'_>> = columns.collect::<Result<_, ParquetError>>()?;
     let slices: Vec<UInt32Array> =
         order.chunks(SLICE_ROWS).map(|slice| UInt32Array::from(slice.to_vec())).collect();
-    let threads = match order.len() {
-        ..ROWS_FOR_THREADS => 1,
-        _ => thread::available_parallelism().map_or(1, usize::from),
-    };
+    let threads = if order.len() < ROWS_FOR_THREADS { 1 } else { spare_cores() };
 
     let left = Mutex::new(columns.into_iter().enumerate());
     let work = || {
@@ -70,6 +67,12 @@ pub(super) fn encode<'a>(
         chunks.extend(column?);
     }
     Ok(chunks)
+}
+
+/// All but one, which is left to whoever makes the next batch: a batch takes longer to make than to
+/// encode, and whoever makes it should never wait for a core.
+fn spare_cores() -> usize {
+    thread::available_parallelism().map_or(1, |cores| cores.get() - 1).max(1)
 }
 
 impl Column<'_> {
