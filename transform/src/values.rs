@@ -96,10 +96,55 @@ pub fn time(text: &str) -> Option<Micros> {
         return None;
     }
     if text.as_bytes().get(4) == Some(&b'-') {
+        if let Some(time) = canonical(text) {
+            return Some(time);
+        }
         let plain = text.strip_suffix(" UTC").unwrap_or(text);
         return string_to_timestamp_nanos(plain).ok().map(|nanos| nanos.div_euclid(1000));
     }
     epoch(text)
+}
+
+/// `2022-08-29T18:45:26.123Z`, the spelling that nearly all times have, in a fifth of the time that the
+/// general reading takes. None of anything else, which that reading may yet know.
+fn canonical(text: &str) -> Option<Micros> {
+    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', rest @ ..] = text.as_bytes() else {
+        return None;
+    };
+    let [h1, h2, b':', n1, n2, b':', s1, s2, fraction @ .., b'Z'] = rest else { return None };
+    let number = |digits: &[u8]| {
+        digits.iter().try_fold(0i64, |number, digit| {
+            digit.is_ascii_digit().then(|| 10 * number + i64::from(digit - b'0'))
+        })
+    };
+    let (year, month) = (number(&[*y1, *y2, *y3, *y4])?, number(&[*m1, *m2])?);
+    let (day, hour) = (number(&[*d1, *d2])?, number(&[*h1, *h2])?);
+    let (minute, second) = (number(&[*n1, *n2])?, number(&[*s1, *s2])?);
+    let micros = match fraction {
+        [] => 0,
+        [b'.', digits @ ..] if (1..=6).contains(&digits.len()) => {
+            number(digits)? * 10i64.pow(6 - digits.len() as u32)
+        }
+        _ => return None,
+    };
+    // Every month has 28 days; the last three of some are left to the general reading.
+    let known = (1700..2262).contains(&year)
+        && (1..=12).contains(&month)
+        && (1..=28).contains(&day)
+        && hour < 24
+        && minute < 60
+        && second < 60;
+    let seconds = ((days(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
+    known.then(|| seconds * MICROS + micros)
+}
+
+/// Days since 1970 of a date: Howard Hinnant's days-from-civil.
+fn days(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let of_era = year - era * 400;
+    let of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
 /// Seconds since 1970, whole or with a fraction, or milliseconds (as sent in 2018): a number past
@@ -187,6 +232,22 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_quick_reading_agrees_with_the_general_one(
+            (year, month, day) in (1600i64..2400, 0i64..14, 0i64..33),
+            (hour, minute, second) in (0i64..26, 0i64..62, 0i64..62),
+            fraction in "(\\.[0-9]{0,9})?",
+            end in "Z|z| UTC||\\+00:00",
+        ) {
+            let text = format!(
+                "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}{end}"
+            );
+            let general = string_to_timestamp_nanos(&text).ok().map(|nanos| nanos.div_euclid(1000));
+            if let Some(quick) = canonical(&text) {
+                prop_assert_eq!(Some(quick), general, "{}", text);
+            }
+        }
+
         #[test]
         fn the_month_agrees_with_the_calendar(days in -20_000i64..40_000) {
             let time = days * 86_400 * MICROS + 5;

@@ -80,6 +80,7 @@ fn call_row(
     for (key, value) in call.last_first() {
         match key {
             "direction" => direction(row, key, value),
+            "bill_duration" if value.is_null() => {}
             "bill_duration" => {
                 let unit = call.get_some("bill_duration_unit");
                 seconds(row, "bill_duration_seconds", key, value, unit);
@@ -172,17 +173,23 @@ fn leg_row(leg: Value<'_>, call_id: &str, row: &mut RowWriter<'_>) {
     if leg.kind() != JsonKind::Object {
         row.extra("participants", leg);
     }
+    let mut has_call = false;
     for (key, value) in leg.last_first() {
         match key {
+            "duration" if value.is_null() => {}
             "duration" => {
                 seconds(row, "duration_seconds", key, value, leg.get_some("duration_unit"));
+            }
+            "call_id" => {
+                has_call |= !value.is_null();
+                row.put_field(LEG_FIELDS, key, value);
             }
             "cost_unit" => currency(row, key, value),
             "duration_unit" if unit_factor(Some(value)) == Some(1) => {}
             _ => row.put_field(LEG_FIELDS, key, value),
         }
     }
-    if leg.get_some("call_id").is_none() {
+    if !has_call {
         row.text("call_id", call_id);
     }
 }

@@ -83,6 +83,8 @@ pub(super) struct Envelope<'t> {
     domain: Option<&'t str>,
     region: Option<&'t str>,
     time: Option<Value<'t>>,
+    /// The same, as it is read.
+    at: Option<Micros>,
     data: Value<'t>,
     /// Whether it has members besides [`ENVELOPE`], or members that are not what they should be.
     says_more: bool,
@@ -122,7 +124,8 @@ impl<'t> Envelope<'t> {
         let text = |value: Option<Value<'t>>| value.and_then(Value::scalar_text);
         let domain = text(domain).or_else(|| host(root));
         let account = text(account).or(domain);
-        Ok(Self { root, event, account, domain, region: text(region), time, data, says_more })
+        let (region, at) = (text(region), time.and_then(values::time_of));
+        Ok(Self { root, event, account, domain, region, time, at, data, says_more })
     }
 
     /// The vendor sends no id: what was sent is the key, less `iparams` and the envelope's rest.
@@ -136,7 +139,7 @@ impl<'t> Envelope<'t> {
             system,
             account_id: self.account,
             event_type: self.event,
-            event_time: self.time.and_then(values::time_of),
+            event_time: self.at,
             event_key: &self.key(),
         })
     }
@@ -167,9 +170,7 @@ impl<'t> Envelope<'t> {
     ///
     /// `at` is the time that counts; the vendor's, where it is another, is kept too.
     fn keep_rest(&self, row: &mut RowWriter<'_>, at: Micros, used: &[&str]) {
-        if let Some(time) = self.time.filter(|time| values::time_of(*time) != Some(at))
-            && !time.is_null()
-        {
+        if let Some(time) = self.time.filter(|time| self.at != Some(at) && !time.is_null()) {
             row.extra("timestamp", time);
         }
         if self.says_more {

@@ -146,22 +146,24 @@ fn entity(root: Value<'_>) -> Option<String> {
 
 /// Begins the event; its id is unique together with its source (CloudEvents 1.0), and the type is
 /// added because the vendor's own samples use one id for many.
-fn begin(root: Value<'_>, name: &str, data: Value<'_>, out: &mut Output<'_>) -> bool {
+fn begin(root: Value<'_>, name: &str, data: Value<'_>, out: &mut Output<'_>) -> Option<Begun> {
     let part = |member| text(root, member).unwrap_or_default();
     let key = match text(root, "id") {
-        Some(id) => format!("{}:{id}:{name}", part("source")),
+        Some(id) => [part("source"), ":", id, ":", name].concat(),
         None => crate::repeats::content_key(&[name, part("time"), data.raw()]),
     };
     let began = data.get("timestamp").and_then(values::time_of);
-    let noticed = root.get("time").and_then(values::time_of);
-    let head = Head {
-        system: SYSTEM,
-        account_id: None,
-        event_type: name,
-        event_time: began.or(noticed),
-        event_key: &key,
-    };
-    out.begin(&head)
+    let event_time = began.or_else(|| root.get("time").and_then(values::time_of));
+    let head =
+        Head { system: SYSTEM, account_id: None, event_type: name, event_time, event_key: &key };
+    out.begin(&head).then(|| Begun { tells_time: began == Some(out.event_time()) })
+}
+
+/// An event that is no repeat.
+#[derive(Clone, Copy)]
+struct Begun {
+    /// Whether `data.timestamp` is the event's time, and so has a column.
+    tells_time: bool,
 }
 
 fn member<'t>(data: Value<'t>, name: &str, event: &str) -> Result<Value<'t>, Rejection> {
@@ -186,16 +188,13 @@ fn channel(
     let data = data_of(root, name)?;
     let channel = member(data, "channel", name)?;
     member(channel, "channelId", name)?;
-    if !begin(root, name, data, out) {
-        return Ok(());
-    }
-    let at = out.event_time();
+    let Some(begun) = begin(root, name, data, out) else { return Ok(()) };
     let mut row = out.row(&CHANNEL_EVENTS);
     row.text("phase", phase).text("version", version);
     envelope(root, &mut row);
     each(
         &mut row,
-        at,
+        begun,
         channel,
         "channel",
         &[
@@ -208,7 +207,7 @@ fn channel(
     if let Some(party) = channel.get_some("party") {
         each(
             &mut row,
-            at,
+            begun,
             party,
             "party",
             &[("role", "party_role"), ("agentId", "agent_id"), ("userId", "user_id")],
@@ -216,7 +215,7 @@ fn channel(
     }
     each(
         &mut row,
-        at,
+        begun,
         data,
         "data",
         &[("channel", NESTED), ("timestamp", TIME), ("reason", "reason")],
@@ -232,18 +231,15 @@ fn presence(
 ) -> Result<(), Rejection> {
     let data = data_of(root, name)?;
     let user = member(data, "user", name)?;
-    if !begin(root, name, data, out) {
-        return Ok(());
-    }
-    let at = out.event_time();
+    let Some(begun) = begin(root, name, data, out) else { return Ok(()) };
     let mut row = out.row(&AGENT_EVENTS);
     row.text("version", version);
     envelope(root, &mut row);
-    each(&mut row, at, user, "user", &[("agentId", "agent_id"), ("userId", "user_id")]);
+    each(&mut row, begun, user, "user", &[("agentId", "agent_id"), ("userId", "user_id")]);
     if let Some(presence) = data.get_some("presence") {
         each(
             &mut row,
-            at,
+            begun,
             presence,
             "presence",
             &[("presenceId", "presence_id"), ("description", "presence"), ("category", NESTED)],
@@ -251,7 +247,7 @@ fn presence(
         if let Some(category) = presence.get_some("category") {
             each(
                 &mut row,
-                at,
+                begun,
                 category,
                 "category",
                 &[
@@ -264,7 +260,7 @@ fn presence(
     }
     each(
         &mut row,
-        at,
+        begun,
         data,
         "data",
         &[("user", NESTED), ("presence", NESTED), ("timestamp", TIME)],
@@ -290,18 +286,20 @@ fn envelope(root: Value<'_>, row: &mut RowWriter<'_>) {
 }
 
 /// Members of an object to their columns. What has none, or is not what it should be, is kept as
-/// `<path>.<member>`. `at` is the event's time.
+/// `<path>.<member>`.
 fn each(
     row: &mut RowWriter<'_>,
-    at: Micros,
+    begun: Begun,
     object: Value<'_>,
     path: &str,
     columns: &[(&str, &str)],
 ) {
+    let mut time_is_told = !begun.tells_time;
     for (key, value) in object.last_first() {
         match columns.iter().find(|(member, _)| *member == key) {
             Some((_, NESTED)) if value.kind() == JsonKind::Object => {}
-            Some((_, TIME)) if values::time_of(value) == Some(at) => {}
+            // Of repeated members the last, which counts.
+            Some((_, TIME)) if !std::mem::replace(&mut time_is_told, true) => {}
             Some((_, column)) if !matches!(*column, NESTED | TIME) => {
                 row.put_member(column, path, key, value);
             }
