@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use ringlake_queries::chart::{self, Drawn, Picture, Plot};
 use ringlake_queries::{Answer, Format, output};
 
-use crate::console::Console;
+use crate::config::{ByteSize, Span};
+use crate::console::{Console, Revealing};
 use crate::error::Error;
 
 /// The flags that say how an answer is written.
@@ -19,6 +20,17 @@ pub struct OutputArgs {
     /// Write to this file, whole or not at all; its ending chooses the format
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+/// The flags that bound what an answer may take.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct LimitArgs {
+    /// Memory before more is spilled to disk or refused, as 512MiB [default: memory_limit of the settings]
+    #[arg(long, value_name = "SIZE")]
+    pub max_memory: Option<ByteSize>,
+    /// How long the answer may take, as 30s or 5m [default: query_timeout of the settings]
+    #[arg(long, value_name = "TIME")]
+    pub timeout: Option<Span>,
 }
 
 impl OutputArgs {
@@ -38,15 +50,25 @@ impl OutputArgs {
 
 /// Writes the answer, and tells on stderr what people should know besides.
 pub async fn write(answer: Answer, args: &OutputArgs, console: Console) -> Result<(), Error> {
+    write_counted(answer, args, console).await.map(drop)
+}
+
+/// The same; returns what was written.
+pub async fn write_counted(
+    answer: Answer,
+    args: &OutputArgs,
+    console: Console,
+) -> Result<output::Written, Error> {
     let format = args.format(console)?;
     if args.output.is_none() && format.is_binary() && console.stdout_is_terminal() {
         return Err(Error::usage(format!("{} is not for a terminal; give -o FILE", format.name())));
     }
     let (hint, footnote) = (answer.hint.clone(), answer.footnote.clone());
+    let waiting = console.waiting("waiting for the answer; Ctrl-C stops");
     let written = match &args.output {
         Some(path) => to_file(answer, format, path).await?,
         None => {
-            let mut out = console.data();
+            let mut out = Revealing { waiting: Some(waiting), inner: console.data() };
             let written = output::write(answer, format, &mut out, console.width()).await?;
             out.flush().map_err(Error::Output)?;
             written
@@ -61,7 +83,7 @@ pub async fn write(answer: Answer, args: &OutputArgs, console: Console) -> Resul
     if let Some(text) = footnote.and_then(|footnote| footnote.text()) {
         console.note(format!("note: {text}"));
     }
-    Ok(())
+    Ok(written)
 }
 
 /// Draws the answer on the terminal, or for whoever reads stdout.

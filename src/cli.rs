@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::answers::LimitArgs;
 use crate::app::App;
 use crate::commands::{
     check, compact, dead_letters, demo, explain, export, import, ingest, log, query, rebuild,
-    report, serve, simulate, tokens, torture, vacuum, verify, write,
+    report, schema, serve, simulate, tokens, torture, vacuum, verify, write,
 };
 use crate::config::{self, Flags};
 use crate::console::Console;
@@ -24,6 +25,8 @@ Examples:
   ringlake report call-cost --by agent
   ringlake explain call-cost --row 1  the calls behind a line
   ringlake query 'SELECT * FROM calls_current LIMIT 10'
+  ringlake query                      a session in SQL
+  ringlake schema deals               the columns, and what the product's screens call them
 Settings: ringlake.toml, then RINGLAKE_… variables, then flags; `ringlake check` checks them.")]
 pub struct Cli {
     #[command(flatten)]
@@ -56,6 +59,7 @@ enum Command {
     Tokens(tokens::Args),
     Query(query::Args),
     Report(report::Args),
+    Schema(schema::Args),
     Explain(explain::Args),
     Export(export::Args),
     Import(import::Args),
@@ -93,7 +97,14 @@ impl Command {
             Self::DeadLetters(args) => (None, args.kafka.clone()),
             _ => (None, None),
         };
-        Flags { listen, kafka, ..Flags::default() }
+        let limits = match self {
+            Self::Query(args) => args.limits,
+            Self::Report(args) => args.limits,
+            Self::Explain(args) => args.limits,
+            _ => LimitArgs::default(),
+        };
+        let (max_memory, timeout) = (limits.max_memory, limits.timeout);
+        Flags { listen, kafka, max_memory, timeout, ..Flags::default() }
     }
 }
 
@@ -124,6 +135,7 @@ async fn dispatch(command: Command, app: &App) -> Result<(), Error> {
         Command::Tokens(args) => tokens::run(args, app).await,
         Command::Query(args) => query::run(args, app).await,
         Command::Report(args) => report::run(args, app).await,
+        Command::Schema(args) => schema::run(args, app).await,
         Command::Explain(args) => explain::run(args, app).await,
         Command::Export(args) => export::run(args, app).await,
         Command::Import(args) => import::run(args, app).await,

@@ -127,6 +127,8 @@ pub struct Flags {
     pub data: Option<PathBuf>,
     pub listen: Option<SocketAddr>,
     pub kafka: Option<String>,
+    pub max_memory: Option<ByteSize>,
+    pub timeout: Option<Span>,
 }
 
 /// The settings and where they came from.
@@ -217,6 +219,8 @@ impl Config {
         if let Some(listen) = flags.listen {
             self.listen = listen;
         }
+        self.memory_limit = flags.max_memory.unwrap_or(self.memory_limit);
+        self.query_timeout = flags.timeout.unwrap_or(self.query_timeout);
         if let Some(brokers) = flags.kafka {
             self.log.kind = LogKind::Kafka;
             self.log.kafka.brokers = brokers;

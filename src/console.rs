@@ -63,6 +63,21 @@ impl Console {
         self.progress(ProgressBar::new(total), &template)
     }
 
+    /// Says after a second that an answer is being waited for, and since when, until it is dropped.
+    pub fn waiting(self, what: &str) -> Waiting {
+        const AFTER: Duration = Duration::from_secs(1);
+        let bar = ProgressBar::hidden();
+        let (shown, template) = (bar.clone(), format!("{{spinner}} {{elapsed}} {what}"));
+        let showing = tokio::spawn(async move {
+            tokio::time::sleep(AFTER).await;
+            if !self.quiet && io::stderr().is_terminal() {
+                shown.set_draw_target(ProgressDrawTarget::stderr());
+                self.progress(shown, &template);
+            }
+        });
+        Waiting { bar, showing }
+    }
+
     fn progress(self, bar: ProgressBar, template: &str) -> ProgressBar {
         if self.quiet || !io::stderr().is_terminal() {
             bar.set_draw_target(ProgressDrawTarget::hidden());
@@ -73,5 +88,35 @@ impl Console {
         }
         bar.enable_steady_tick(Duration::from_millis(120));
         bar
+    }
+}
+
+/// The sign that something takes long. It is gone when this is dropped.
+pub struct Waiting {
+    bar: ProgressBar,
+    showing: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.showing.abort();
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Takes the sign away when the first bytes of the answer come, so that they do not mix.
+pub struct Revealing<W> {
+    pub waiting: Option<Waiting>,
+    pub inner: W,
+}
+
+impl<W: Write> Write for Revealing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.waiting = None;
+        self.inner.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
     }
 }

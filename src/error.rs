@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 
 use ringlake_ingest::LogError;
-use ringlake_queries::QueryError;
+use ringlake_queries::{QueryError, script};
 use ringlake_sinks::SinkError;
 use thiserror::Error;
 
@@ -37,6 +37,9 @@ pub enum Error {
     Sink(Box<SinkError>),
     #[error(transparent)]
     Query(Box<QueryError>),
+    /// A statement that cannot be answered, and the place in it where that is.
+    #[error("{source}")]
+    Statement { pointer: String, source: Box<QueryError> },
     /// A question that its flags got wrong.
     #[error(transparent)]
     Question(Box<QueryError>),
@@ -67,6 +70,14 @@ impl Error {
 
     pub fn failed(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Failed { message: message.into(), hint: Some(hint.into()) }
+    }
+
+    /// Why there is no answer to this SQL, pointing at the place.
+    pub fn statement(sql: &str) -> impl FnOnce(QueryError) -> Self {
+        move |error| match error.place().and_then(|place| script::pointer(sql, place)) {
+            Some(pointer) => Self::Statement { pointer, source: Box::new(error) },
+            None => error.into(),
+        }
     }
 
     pub fn file(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
@@ -109,7 +120,9 @@ impl Error {
             Self::Unreachable { .. } => Some("is `ringlake serve` running there?".into()),
             Self::Log(error) => Some(error.hint()),
             Self::Sink(error) => Some(error.hint().to_owned()),
-            Self::Query(error) | Self::Question(error) => error.hint(),
+            Self::Query(error) | Self::Question(error) | Self::Statement { source: error, .. } => {
+                error.hint()
+            }
             Self::Metrics(_) | Self::Task(_) => {
                 Some("this is a fault of ringlake; please report it with this text".into())
             }
@@ -121,6 +134,9 @@ impl Error {
     /// The message, its causes and the hint, as shown to people.
     pub fn report(&self) -> String {
         let mut text = format!("error: {self}\n");
+        if let Self::Statement { pointer, .. } = self {
+            text.push_str(pointer);
+        }
         if let Self::Settings(mistakes) | Self::Tariffs(mistakes) = self {
             for mistake in mistakes {
                 let _ = writeln!(text, "  {}: {}", mistake.at, mistake.message);

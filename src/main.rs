@@ -21,6 +21,7 @@ mod letters;
 mod logging;
 mod names;
 mod pipeline;
+mod repl;
 mod sender;
 mod server;
 mod simulate;

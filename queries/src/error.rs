@@ -110,6 +110,16 @@ pub enum QueryError {
 }
 
 impl QueryError {
+    /// Where in the SQL it is, where that is known.
+    pub fn place(&self) -> Option<Place> {
+        match self {
+            Self::Unknown { place, .. }
+            | Self::Syntax { place, .. }
+            | Self::Meaning { place, .. } => *place,
+            _ => None,
+        }
+    }
+
     /// What to do about it, where that is more than the message says.
     pub fn hint(&self) -> Option<String> {
         match self {

@@ -9,6 +9,7 @@
 //! through a float.
 
 mod answer;
+pub mod catalogue;
 pub mod chart;
 mod computing;
 pub mod currencies;
@@ -21,6 +22,7 @@ mod near;
 pub mod output;
 pub mod report;
 pub mod saved;
+pub mod script;
 mod sql;
 mod tables;
 pub mod tariffs;

@@ -4,7 +4,7 @@ use ringlake_queries::QueryError;
 use ringlake_queries::report::{self, Which};
 
 use super::report::{QuestionArgs, asked_wrong};
-use crate::answers::{self, OutputArgs};
+use crate::answers::{self, LimitArgs, OutputArgs};
 use crate::app::App;
 use crate::error::Error;
 use crate::wiring;
@@ -34,6 +34,8 @@ pub struct Args {
     events: bool,
     #[command(flatten)]
     output: OutputArgs,
+    #[command(flatten)]
+    pub limits: LimitArgs,
 }
 
 pub async fn run(args: Args, app: &App) -> Result<(), Error> {

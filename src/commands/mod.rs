@@ -12,6 +12,7 @@ pub mod log;
 pub mod query;
 pub mod rebuild;
 pub mod report;
+pub mod schema;
 pub mod serve;
 pub mod simulate;
 pub mod tokens;

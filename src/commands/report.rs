@@ -8,7 +8,7 @@ use clap::CommandFactory;
 use ringlake_queries::report::{self, CostSource, REPORTS, Rates, Report, ReportRequest};
 use ringlake_queries::{QueryError, chart, saved};
 
-use crate::answers::{self, OutputArgs};
+use crate::answers::{self, LimitArgs, OutputArgs};
 use crate::app::App;
 use crate::error::Error;
 use crate::wiring;
@@ -51,6 +51,8 @@ pub struct Args {
     help: bool,
     #[command(flatten)]
     output: OutputArgs,
+    #[command(flatten)]
+    pub limits: LimitArgs,
 }
 
 /// The flags that say what is asked of a report, for all commands that ask one.

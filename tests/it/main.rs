@@ -25,4 +25,5 @@ mod questions;
 mod rebalances;
 mod reports;
 mod secrets;
+mod session;
 mod tls;

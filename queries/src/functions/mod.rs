@@ -21,6 +21,40 @@ pub use numbers::exact_amount;
 
 use crate::tariffs::Tariffs;
 
+/// A function that whoever asks in SQL may want.
+#[derive(Debug)]
+pub struct Function {
+    pub name: &'static str,
+    /// How it is called.
+    pub call: &'static str,
+    pub meaning: &'static str,
+    /// A call, and what it comes to.
+    pub example: &'static str,
+}
+
+/// Those worth knowing. The others are steps of the reports.
+pub const FUNCTIONS: &[Function] = &[
+    Function {
+        name: "phone_e164",
+        call: "phone_e164(number, country)",
+        meaning: "the number in E.164 form, so that two spellings of one number are equal; country is \
+                  where numbers without a calling code are from, or null",
+        example: "phone_e164('030 901820', 'DE') = '+4930901820'",
+    },
+    Function {
+        name: "country_of",
+        call: "country_of(number)",
+        meaning: "the country of a number by its calling code, as two letters; null without a code",
+        example: "country_of('+821045472367') = 'KR'",
+    },
+    Function {
+        name: "seconds_between",
+        call: "seconds_between(from, until)",
+        meaning: "the seconds from one instant to another, exact; 0 if the second is the earlier",
+        example: "seconds_between(started_at, ended_at)",
+    },
+];
+
 /// Makes the one that rates by these tariffs known to a session.
 pub fn register_rating(context: &SessionContext, tariffs: &Arc<Tariffs>) {
     context.register_udf(ScalarUDF::from(tariff::TariffRating::new(tariffs.clone())));

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::http;
 use super::wait::{wait_for, wait_until};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_ringlake");
+pub const BINARY: &str = env!("CARGO_BIN_EXE_ringlake");
 
 /// A folder in which `ringlake` is run, with the environment it is given. All is gone with it.
 pub struct Place {
