@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use crate::answers::LimitArgs;
 use crate::app::App;
 use crate::commands::{
-    check, compact, dead_letters, demo, explain, export, import, ingest, log, query, rebuild,
+    check, compact, dead_letters, demo, explain, export, import, ingest, log, pg, query, rebuild,
     report, schema, serve, simulate, tokens, torture, vacuum, verify, write,
 };
 use crate::config::{self, Flags};
@@ -60,6 +60,7 @@ enum Command {
     Query(query::Args),
     Report(report::Args),
     Schema(schema::Args),
+    Pg(pg::Args),
     Explain(explain::Args),
     Export(export::Args),
     Import(import::Args),
@@ -78,12 +79,12 @@ enum Command {
 impl Command {
     /// Whether it runs until it is stopped.
     fn is_service(&self) -> bool {
-        matches!(self, Self::Serve(_) | Self::Ingest(_) | Self::Write(_))
+        matches!(self, Self::Serve(_) | Self::Ingest(_) | Self::Write(_) | Self::Pg(_))
     }
 
-    /// Whether it answers and goes, and runs what somebody typed.
+    /// Whether it only answers, and runs what somebody typed.
     fn only_asks(&self) -> bool {
-        matches!(self, Self::Query(_) | Self::Report(_))
+        matches!(self, Self::Query(_) | Self::Report(_) | Self::Pg(_))
     }
 
     /// The flags that are settings.
@@ -97,6 +98,11 @@ impl Command {
             Self::DeadLetters(args) => (None, args.kafka.clone()),
             _ => (None, None),
         };
+        let pg = match self {
+            Self::Serve(args) => args.pg,
+            Self::Pg(args) => args.listen,
+            _ => None,
+        };
         let limits = match self {
             Self::Query(args) => args.limits,
             Self::Report(args) => args.limits,
@@ -104,7 +110,7 @@ impl Command {
             _ => LimitArgs::default(),
         };
         let (max_memory, timeout) = (limits.max_memory, limits.timeout);
-        Flags { listen, kafka, max_memory, timeout, ..Flags::default() }
+        Flags { listen, kafka, pg, max_memory, timeout, ..Flags::default() }
     }
 }
 
@@ -135,6 +141,7 @@ async fn dispatch(command: Command, app: &App) -> Result<(), Error> {
         Command::Tokens(args) => tokens::run(args, app).await,
         Command::Query(args) => query::run(args, app).await,
         Command::Report(args) => report::run(args, app).await,
+        Command::Pg(args) => pg::run(args, app).await,
         Command::Schema(args) => schema::run(args, app).await,
         Command::Explain(args) => explain::run(args, app).await,
         Command::Export(args) => export::run(args, app).await,

@@ -11,11 +11,13 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::de::DeTable;
 
+mod calendars;
 mod environment;
 mod exports;
 mod layers;
 mod units;
 
+pub use calendars::Hours;
 pub use environment::{SECRET as SECRET_VARIABLE, TOKEN as TOKEN_VARIABLE};
 pub use exports::Export;
 pub use units::{ByteSize, Plain, Span};
@@ -49,8 +51,11 @@ pub struct Config {
     pub flush: Flush,
     pub limits: Limits,
     pub tls: Tls,
+    pub pg: Pg,
     #[serde(default)]
     pub accounts: BTreeMap<String, Account>,
+    #[serde(default)]
+    pub calendars: BTreeMap<String, Hours>,
     #[serde(default)]
     pub exports: Vec<Export>,
 }
@@ -112,6 +117,18 @@ impl Tls {
     }
 }
 
+/// PostgreSQL's protocol.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pg {
+    #[serde(deserialize_with = "address")]
+    pub listen: String,
+    pub user: String,
+    pub password: Plain,
+    pub password_file: PathBuf,
+    pub connections: usize,
+}
+
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Account {
@@ -127,6 +144,7 @@ pub struct Flags {
     pub data: Option<PathBuf>,
     pub listen: Option<SocketAddr>,
     pub kafka: Option<String>,
+    pub pg: Option<SocketAddr>,
     pub max_memory: Option<ByteSize>,
     pub timeout: Option<Span>,
 }
@@ -219,6 +237,9 @@ impl Config {
         if let Some(listen) = flags.listen {
             self.listen = listen;
         }
+        if let Some(pg) = flags.pg {
+            self.pg.listen = pg.to_string();
+        }
         self.memory_limit = flags.max_memory.unwrap_or(self.memory_limit);
         self.query_timeout = flags.timeout.unwrap_or(self.query_timeout);
         if let Some(brokers) = flags.kafka {
@@ -300,6 +321,16 @@ fn country<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<S
             "unknown country {text:?}; write two letters, as in \"DE\""
         ))),
     }
+}
+
+/// An address, or nothing.
+fn address<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if !text.is_empty() && text.parse::<SocketAddr>().is_err() {
+        let wrong = format!("{text:?} is no address; write it like \"127.0.0.1:5433\"");
+        return Err(serde::de::Error::custom(wrong));
+    }
+    Ok(text)
 }
 
 /// A value that parses itself from text.

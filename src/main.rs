@@ -20,6 +20,7 @@ mod import;
 mod letters;
 mod logging;
 mod names;
+mod pg;
 mod pipeline;
 mod repl;
 mod sender;

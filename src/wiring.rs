@@ -1,7 +1,8 @@
 //! From settings to the parts of the crates. The only place that knows both.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use prometheus::Registry;
@@ -10,6 +11,7 @@ use ringlake_ingest::log::kafka::{KafkaReader, KafkaSettings, Membership};
 use ringlake_ingest::log::{EmbeddedLog, EmbeddedSettings, KafkaLog};
 use ringlake_ingest::tokens::TOKENS_FILE;
 use ringlake_ingest::{DataLock, DoorSettings, Log, LogReader, Tls, Tokens};
+use ringlake_queries::pg::{PgServer, PgSettings};
 use ringlake_queries::saved::Saved;
 use ringlake_queries::tariffs::Tariffs;
 use ringlake_queries::{Engine, EngineSettings};
@@ -137,15 +139,73 @@ pub async fn sink(config: &Config, registry: Option<Registry>) -> Result<Sink, E
 }
 
 pub async fn engine(config: &Config) -> Result<Engine, Error> {
-    let settings = EngineSettings {
+    Ok(Engine::open(engine_settings(config)?).await?)
+}
+
+fn engine_settings(config: &Config) -> Result<EngineSettings, Error> {
+    Ok(EngineSettings {
         memory_limit: bytes(config.memory_limit.0),
         timeout: config.query_timeout.0,
         account_currencies: config.currencies(),
         account_countries: config.countries(),
         tariffs: Arc::new(tariffs(config)?),
+        calendars: Arc::new(config.calendars()),
         ..EngineSettings::new(tables_url(&config.tables_root())?)
+    })
+}
+
+/// PostgreSQL's protocol, where the settings say.
+pub async fn pg(config: &Config) -> Result<PgServer, Error> {
+    const LISTEN: &str = "127.0.0.1:5433";
+    let listen = Some(config.pg.listen.as_str()).filter(|at| !at.is_empty()).unwrap_or(LISTEN);
+    let tls = tls(config)?.map(|tls| -> Arc<dyn Fn() -> _ + Send + Sync> {
+        Arc::new(move || tls.acceptor_for(b"postgresql"))
+    });
+    let settings = PgSettings {
+        listen: listen.parse().map_err(|_| Error::usage(format!("{listen:?} is no address")))?,
+        user: config.pg.user.clone(),
+        password: pg_password(config)?,
+        max_connections: config.pg.connections,
+        tls,
+        engine: engine_settings(config)?,
     };
-    Ok(Engine::open(settings).await?)
+    Ok(PgServer::bind(settings).await?)
+}
+
+/// The password of `[pg]`: given, in the file that is named, or in the data folder's, which is made.
+fn pg_password(config: &Config) -> Result<String, Error> {
+    const FILE: &str = "pg-password";
+    if !config.pg.password.0.is_empty() {
+        return Ok(config.pg.password.0.clone());
+    }
+    let named = &config.pg.password_file;
+    if named.as_os_str().is_empty() {
+        make_folder(&config.data).map_err(Error::file("make", &config.data))?;
+        let path = config.data.join(FILE);
+        return secret_file(&path).map_err(Error::file("use", path));
+    }
+    let text = std::fs::read_to_string(named).map_err(Error::file("read", named))?;
+    match text.trim() {
+        "" => Err(Error::usage(format!("there is no password in {}", named.display()))),
+        password => Ok(password.to_owned()),
+    }
+}
+
+/// What is in this file; it is made, for nobody else to read, with something random if it is not there.
+fn secret_file(path: &Path) -> std::io::Result<String> {
+    use base64::Engine as _;
+    let mut made = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
+    let secret =
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(rand::random::<[u8; 18]>());
+    writeln!(made, "{secret}")?;
+    made.as_file().sync_all()?;
+    match made.persist_noclobber(path) {
+        Ok(_) => Ok(secret),
+        Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => {
+            Ok(std::fs::read_to_string(path)?.trim().to_owned())
+        }
+        Err(error) => Err(error.error),
+    }
 }
 
 /// Where the tariffs are, if there are any.

@@ -28,6 +28,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::answer::{Answer, as_announced};
+use crate::calendars::Calendars;
 use crate::computing::Computing;
 use crate::error::QueryError;
 use crate::fold::Fold;
@@ -39,6 +40,11 @@ use crate::tables::{Source, Versions};
 use crate::tariffs::Tariffs;
 use crate::views::{self, ACCOUNT_COUNTRIES, ACCOUNT_CURRENCIES, VIEWS, View};
 
+/// What the tables are in, as tools see it; they expect no other schema.
+pub(crate) const CATALOGUE: &str = "ringlake";
+pub(crate) const SCHEMA: &str = "public";
+/// Schemas that tell what tables there are.
+const CATALOGUE_SCHEMAS: [&str; 2] = ["information_schema", "pg_catalog"];
 const NO_EVENTS: &str =
     "no events yet: start `ringlake serve` and send it some, or see `ringlake demo`";
 
@@ -59,6 +65,8 @@ pub struct EngineSettings {
     pub account_countries: BTreeMap<String, String>,
     /// What calls cost whose vendor tells no cost.
     pub tariffs: Arc<Tariffs>,
+    /// Business hours by name.
+    pub calendars: Arc<Calendars>,
 }
 
 impl EngineSettings {
@@ -71,6 +79,7 @@ impl EngineSettings {
             account_currencies: BTreeMap::new(),
             account_countries: BTreeMap::new(),
             tariffs: Arc::default(),
+            calendars: Arc::default(),
         }
     }
 }
@@ -167,9 +176,19 @@ impl Engine {
         text: &str,
         values: Option<ParamValues>,
     ) -> Result<Answer, QueryError> {
+        self.answer_to(read_statement(text)?, text, values).await
+    }
+
+    /// Answers a statement that was read from this text.
+    pub(crate) async fn answer_to(
+        &self,
+        statement: Statement,
+        text: &str,
+        values: Option<ParamValues>,
+    ) -> Result<Answer, QueryError> {
         let deadline = Instant::now() + self.settings.timeout;
         let work = async {
-            let mut plan = self.plan(text).await?;
+            let mut plan = self.plan_of(statement, text).await?;
             if let Some(values) = values {
                 plan = plan.with_param_values(values).map_err(|e| sql::explain(e, text))?;
             }
@@ -205,9 +224,14 @@ impl Engine {
         Answer { schema, batches: batches.boxed(), hint: self.hint(), footnote: None }
     }
 
-    async fn plan(&self, text: &str) -> Result<LogicalPlan, QueryError> {
+    /// The plan of a statement, if it only reads.
+    pub(crate) async fn plan_of(
+        &self,
+        statement: Statement,
+        text: &str,
+    ) -> Result<LogicalPlan, QueryError> {
         let state = self.context.state();
-        let statement = read_statement(text)?;
+        sql::reads(&statement)?;
         self.prepare(&self.named_by(&statement, text)?).await?;
         let plan = state
             .statement_to_plan(statement)
@@ -229,7 +253,7 @@ impl Engine {
             .resolve_table_references(statement)
             .map_err(|error| sql::explain(error, text))?;
         let asks_for_names = |reference: &TableReference| {
-            reference.schema().is_some_and(|schema| schema == "information_schema")
+            reference.schema().is_some_and(|schema| CATALOGUE_SCHEMAS.contains(&schema))
         };
         if sql::lists_names(statement) || references.iter().any(asks_for_names) {
             return Ok(self.names().into_iter().map(str::to_owned).collect());
@@ -327,7 +351,7 @@ fn session(
     const TRACKED: std::num::NonZeroUsize = std::num::NonZeroUsize::MIN.saturating_add(4);
     let mut config = SessionConfig::new()
         .with_information_schema(true)
-        .with_default_catalog_and_schema("ringlake", "tables");
+        .with_default_catalog_and_schema(CATALOGUE, SCHEMA);
     let options = config.options_mut();
     // The types of a table on disk are then those that the table declares.
     options.execution.parquet.schema_force_view_types = false;
@@ -345,7 +369,7 @@ fn session(
         .build_arc()?;
     let context = SessionContext::new_with_config_rt(config, runtime);
     functions::register(&context);
-    functions::register_rating(&context, &settings.tariffs);
+    functions::register_settled(&context, &settings.tariffs, &settings.calendars);
     let currencies = by_account("currency", &settings.account_currencies)?;
     context.register_table(ACCOUNT_CURRENCIES, Arc::new(currencies))?;
     let countries = by_account("country", &settings.account_countries)?;

@@ -95,6 +95,8 @@ pub enum QueryError {
     Fold { source: Box<dyn std::error::Error + Send + Sync> },
     #[error("the query failed")]
     Failed(#[source] DataFusionError),
+    #[error("cannot listen at {at}")]
+    Listen { at: String, source: std::io::Error },
     #[error("cannot write the answer")]
     Output(#[from] std::io::Error),
     #[error("cannot write the answer as {format}")]
@@ -151,6 +153,7 @@ impl QueryError {
             Self::Memory { .. } => {
                 Some("narrow the question, or raise the setting memory_limit".to_owned())
             }
+            Self::Listen { .. } => Some("name another address with --pg".to_owned()),
             Self::VersionGone { .. } => {
                 Some("old versions were vacuumed while a reader still held them; ask again".to_owned())
             }

@@ -9,6 +9,7 @@
 //! through a float.
 
 mod answer;
+pub mod calendars;
 pub mod catalogue;
 pub mod chart;
 mod computing;
@@ -20,6 +21,7 @@ pub mod fold;
 mod functions;
 mod near;
 pub mod output;
+pub mod pg;
 pub mod report;
 pub mod saved;
 pub mod script;

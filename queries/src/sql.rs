@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::ast::Statement as Ast;
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::ParserError;
 
+use crate::engine::{CATALOGUE, SCHEMA};
 use crate::error::{Place, QueryError};
 
 /// The one statement of the text, which must be one that reads.
@@ -29,7 +30,8 @@ pub fn read_statement(text: &str) -> Result<Statement, QueryError> {
     }
 }
 
-fn reads(statement: &Statement) -> Result<(), QueryError> {
+/// The first fence: whether a statement is of a kind that reads.
+pub fn reads(statement: &Statement) -> Result<(), QueryError> {
     match statement {
         Statement::Explain(explain) => reads(&explain.statement),
         Statement::Statement(ast) => match ast.as_ref() {
@@ -63,6 +65,10 @@ pub fn not_read_only(plan: &LogicalPlan) -> QueryError {
 
 /// A failure while running: out of memory, or something else.
 pub fn failed(error: DataFusionError, limit: usize) -> QueryError {
+    let error = match own(error) {
+        Ok(told) => return told,
+        Err(error) => error,
+    };
     let is_exhausted = match error.find_root() {
         DataFusionError::ResourcesExhausted(_) => true,
         // The disk for spilling is full; this comes as an I/O error without a type of its own.
@@ -73,6 +79,20 @@ pub fn failed(error: DataFusionError, limit: usize) -> QueryError {
         QueryError::Memory { limit, source: error }
     } else {
         QueryError::Failed(error)
+    }
+}
+
+/// What one of our own functions refused, wherever it was computed.
+fn own(error: DataFusionError) -> Result<QueryError, DataFusionError> {
+    match error {
+        DataFusionError::External(inner) => match inner.downcast::<QueryError>() {
+            Ok(told) => Ok(*told),
+            Err(inner) => Err(DataFusionError::External(inner)),
+        },
+        DataFusionError::Context(text, inner) => {
+            own(*inner).map_err(|inner| DataFusionError::Context(text, Box::new(inner)))
+        }
+        other => Err(other),
     }
 }
 
@@ -91,7 +111,9 @@ pub fn explain_with(error: DataFusionError, text: &str, tables: &[&str]) -> Quer
                 what: "column",
                 name: field.name.clone(),
                 known: column_names(valid_fields.iter().map(|column| column.name.as_str())),
-                place: spanned.or_else(|| field.spans().first().map(|span| start(&span))),
+                place: spanned
+                    .or_else(|| field.spans().first().map(|span| start(&span)))
+                    .or_else(|| find(text, &field.name)),
             },
             other => QueryError::Meaning { message: lower(&other.to_string()), place: spanned },
         },
@@ -118,10 +140,11 @@ fn column_names<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
     names
 }
 
-/// `table 'ringlake.tables.cals' not found` names the table; the planner has no type for this error.
+/// `table 'ringlake.public.cals' not found` names the table; the planner has no type for this error.
 fn unknown_table(message: &str) -> Option<String> {
     let name = message.strip_prefix("table '")?.strip_suffix("' not found")?;
-    Some(name.trim_start_matches("ringlake.tables.").to_owned())
+    let ours = format!("{CATALOGUE}.{SCHEMA}.");
+    Some(name.strip_prefix(&ours).unwrap_or(name).to_owned())
 }
 
 fn syntax(error: &ParserError) -> QueryError {
@@ -147,10 +170,14 @@ fn start(span: &datafusion::common::Span) -> Place {
     Place { line: span.start.line, column: span.start.column }
 }
 
-/// Where a name first stands in the text.
+/// Where a name first stands in the text, as a word of its own.
 fn find(text: &str, name: &str) -> Option<Place> {
-    let before = text.split_once(name)?.0;
-    let line = before.lines().count().max(1);
+    let is_of_word = |letter: char| letter.is_alphanumeric() || letter == '_';
+    let (before, _) = text
+        .match_indices(name)
+        .filter_map(|(at, _)| Some((text.get(..at)?, text.get(at + name.len()..)?)))
+        .find(|(before, after)| !before.ends_with(is_of_word) && !after.starts_with(is_of_word))?;
+    let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count());
     Some(Place { line: line as u64, column: column as u64 + 1 })
 }

@@ -9,6 +9,7 @@ pub mod export;
 pub mod import;
 pub mod ingest;
 pub mod log;
+pub mod pg;
 pub mod query;
 pub mod rebuild;
 pub mod report;

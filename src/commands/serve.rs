@@ -8,6 +8,7 @@ use crate::commands::tokens;
 use crate::error::Error;
 use crate::exports;
 use crate::letters;
+use crate::pg;
 use crate::server::Server;
 use crate::stop::Stop;
 use crate::upkeep;
@@ -20,6 +21,7 @@ Examples:
   ringlake serve
   ringlake serve --data /var/lib/ringlake --listen 0.0.0.0:8640
   ringlake serve --kafka broker1:9092,broker2:9092
+  ringlake serve --pg 127.0.0.1:5433
 On the first start it makes a token for each system and prints the URLs to paste into the vendors'
 settings; `ringlake tokens` prints them again. Ctrl-C commits what was received, then stops.")]
 pub struct Args {
@@ -29,6 +31,9 @@ pub struct Args {
     /// Keep the log in Kafka, instead of the data folder
     #[arg(long, value_name = "BROKERS")]
     pub kafka: Option<String>,
+    /// Answer psql, JDBC and BI tools at this address too; `ringlake pg --help` tells how they get in
+    #[arg(long, value_name = "ADDR")]
+    pub pg: Option<SocketAddr>,
 }
 
 pub async fn run(_args: Args, app: &App) -> Result<(), Error> {
@@ -51,6 +56,9 @@ pub async fn run(_args: Args, app: &App) -> Result<(), Error> {
         config.data.display()
     ));
     server.spawn(exports::schedule(config.clone(), stop.soon.clone()));
+    if !config.pg.listen.is_empty() {
+        server.spawn(pg::run(app.loaded.clone(), stop.soon.clone()));
+    }
     server.spawn(upkeep::run(config.clone(), stop.soon.clone()));
     server.run().await
 }

@@ -165,6 +165,7 @@ impl Session<'_> {
             Command::Format(name) => {
                 let named: Result<ringlake_queries::Format, QueryError> = name.parse();
                 named.map_err(|error| Error::Question(Box::new(error)))?;
+                self.app.console.note(format!("answers come as {name} from here on"));
                 self.output.format = Some(name);
             }
             Command::Tables => {
@@ -199,8 +200,8 @@ impl Session<'_> {
         let output = OutputArgs { format: None, output: Some(file) };
         let written =
             self.ask(output, move |config| async move { answer(&config, &sql).await }).await?;
-        if let Some(rows) = written {
-            self.app.console.note(format!("{rows} rows in {name}"));
+        if written.is_some() {
+            self.app.console.note(format!("written to {name}"));
         }
         Ok(())
     }

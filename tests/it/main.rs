@@ -19,6 +19,7 @@ mod log_contract;
 mod log_kafka;
 mod mutants;
 mod peers;
+mod pg;
 mod pipeline_embedded;
 mod pipeline_kafka;
 mod questions;

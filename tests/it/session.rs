@@ -54,9 +54,9 @@ fn a_session_answers_explains_and_goes_on() {
         ("\\df", "phone_e164(number, country)"),
         (
             "\\export calls.csv select call_id, agent_id from calls_current order by 1;",
-            "4 rows in calls.csv",
+            "written to calls.csv",
         ),
-        ("\\format csv", PROMPT),
+        ("\\format csv", "answers come as csv"),
         ("select 7 as seven, null as nothing;", "seven,nothing"),
         ("drop table calls;", "queries only read"),
         ("\\what", "there is no \\what"),
@@ -86,8 +86,7 @@ fn what_was_typed_is_kept_and_tab_completes() {
         types("", PROMPT),
         types("select max(calls.bill_dur\t) as longest from calls;", "longest"),
     ];
-    let shown =
-        at_terminal(&place, &["query"], &[&again[..], &[types("\r", "180")], &end].concat());
+    let shown = at_terminal(&place, &["query"], &[&again[..], &asks("", "180"), &end].concat());
     assert!(shown.contains("from calls_current;"), "{shown}");
     let history = place.path().join("state/ringlake/history");
     let mode = std::os::unix::fs::PermissionsExt::mode(&history.metadata().unwrap().permissions());
@@ -142,7 +141,7 @@ fn the_schema_tells_types_meanings_and_labels() {
     );
     let calls = place.ok(&["schema", "calls_current", "--format", "csv"]);
     assert!(
-        calls.contains("\ncost,\"decimal(28, 9)\",\"money, exact, in currency\",\n"),
+        calls.contains("\ncost,\"decimal(38, 9)\",\"money, exact, in currency\",\n"),
         "{calls}"
     );
     let columns = place.ok(&["schema", "--columns", "--format", "csv"]);
@@ -152,5 +151,40 @@ fn the_schema_tells_types_meanings_and_labels() {
     );
     let unknown = place.run(&["schema", "deal"]);
     assert_eq!(unknown.code, Some(2));
-    assert!(unknown.err.contains("did you mean deals?"), "{}", unknown.err);
+    assert!(unknown.err.contains("did you mean deals"), "{}", unknown.err);
+}
+
+#[test]
+fn functions_know_zones_and_business_hours() {
+    let place = filled();
+    let office =
+        "[calendars.office]\ntime_zone = 'Europe/Berlin'\nhours = { mon-sun = '09:00-17:30' }\n";
+    place.file("ringlake.toml", office);
+    // Call 3 began at 00:59:59 UTC, a second before the clocks of Berlin were put forward.
+    let sql = "select call_id, local_time(started_at, 'Europe/Berlin') as shown, \
+               business_seconds(started_at, started_at + interval '12 hours', 'office') as seconds, \
+               country_of('+4930111') as country \
+               from calls_current where call_id in ('3', '4') order by call_id";
+    assert_eq!(
+        place.ok(&["query", "--format", "csv", sql]),
+        "call_id,shown,seconds,country\n\
+         3,2026-03-29T01:59:59,21599,DE\n\
+         4,2026-03-29T03:00:00,21600,DE\n"
+    );
+    for (sql, says) in [
+        ("select local_time(now(), 'Europe/Berln')", "did you mean Europe/Berlin"),
+        ("select business_seconds(now(), now(), 'ofice')", "unknown calendar \"ofice\""),
+        (
+            "select business_seconds(started_at, ended_at, 'ofice') from calls_current",
+            "did you mean office?",
+        ),
+    ] {
+        let refused = place.run(&["query", sql]);
+        assert_eq!(refused.code, Some(1), "{sql}: {refused:#?}");
+        assert!(refused.err.contains(says), "{sql}: {}", refused.err);
+    }
+    place.file("ringlake.toml", office.replace("17:30", "8"));
+    let refused = place.run(&["check"]);
+    assert_eq!(refused.code, Some(2), "{refused:#?}");
+    assert!(refused.err.contains("ringlake.toml:1: \"09:00-8\" are no hours"), "{}", refused.err);
 }

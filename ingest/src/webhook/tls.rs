@@ -57,6 +57,15 @@ impl Tls {
         TlsAcceptor::from(current.clone())
     }
 
+    /// The same certificate for another protocol than HTTP, by its ALPN name.
+    pub fn acceptor_for(&self, protocol: &[u8]) -> TlsAcceptor {
+        self.look_for_changes();
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        let mut config = ServerConfig::clone(&current);
+        config.alpn_protocols = vec![protocol.to_vec()];
+        TlsAcceptor::from(Arc::new(config))
+    }
+
     fn look_for_changes(&self) {
         let Ok(mut looked) = self.looked.try_lock() else { return };
         let (at, known) = *looked;

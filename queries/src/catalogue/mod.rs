@@ -80,7 +80,7 @@ impl Engine {
             return Ok(BTreeMap::new());
         };
         let sql = format!(
-            "SELECT column_name, string_agg(label, ' / ' ORDER BY label) AS label
+            "SELECT column_name, arrow_cast(string_agg(label, ' / ' ORDER BY label), 'Utf8') AS label
              FROM (SELECT DISTINCT column_name, label FROM field_labels_current
                    WHERE record_type = '{record_type}' AND column_name IS NOT NULL)
              GROUP BY column_name"

@@ -1,10 +1,12 @@
 //! The few functions that SQL lacks for exact answers.
 
 mod arrival;
+mod business;
 mod convert;
 mod country;
 mod days;
 mod json_texts;
+mod local;
 mod numbers;
 mod phone;
 mod ratio;
@@ -19,6 +21,7 @@ use datafusion::prelude::SessionContext;
 pub use country::calling_code;
 pub use numbers::exact_amount;
 
+use crate::calendars::Calendars;
 use crate::tariffs::Tariffs;
 
 /// A function that whoever asks in SQL may want.
@@ -48,6 +51,19 @@ pub const FUNCTIONS: &[Function] = &[
         example: "country_of('+821045472367') = 'KR'",
     },
     Function {
+        name: "local_time",
+        call: "local_time(instant, zone)",
+        meaning: "what the clocks of a zone (IANA name) showed at an instant",
+        example: "local_time(started_at, 'Europe/Berlin')",
+    },
+    Function {
+        name: "business_seconds",
+        call: "business_seconds(from, until, calendar)",
+        meaning: "the seconds from one instant to another in the business hours of [calendars.NAME] in \
+                  ringlake.toml; 0 if the second is the earlier",
+        example: "business_seconds(started_at, answered_at, 'office')",
+    },
+    Function {
         name: "seconds_between",
         call: "seconds_between(from, until)",
         meaning: "the seconds from one instant to another, exact; 0 if the second is the earlier",
@@ -55,9 +71,14 @@ pub const FUNCTIONS: &[Function] = &[
     },
 ];
 
-/// Makes the one that rates by these tariffs known to a session.
-pub fn register_rating(context: &SessionContext, tariffs: &Arc<Tariffs>) {
+/// Makes those known to a session that go by the settings.
+pub fn register_settled(
+    context: &SessionContext,
+    tariffs: &Arc<Tariffs>,
+    calendars: &Arc<Calendars>,
+) {
     context.register_udf(ScalarUDF::from(tariff::TariffRating::new(tariffs.clone())));
+    context.register_udf(ScalarUDF::from(business::BusinessSeconds::new(calendars.clone())));
 }
 
 /// Makes all of them known to a session that need no settings.
@@ -66,6 +87,7 @@ pub fn register(context: &SessionContext) {
     context.register_udf(ScalarUDF::from(country::CountryOf::default()));
     context.register_udf(ScalarUDF::from(numbers::ExactNumber::default()));
     context.register_udf(ScalarUDF::from(numbers::SameValue::default()));
+    context.register_udf(ScalarUDF::from(local::LocalTime::default()));
     context.register_udf(ScalarUDF::from(json_texts::JsonTexts::default()));
     context.register_udf(ScalarUDF::from(phone::PhoneE164::default()));
     context.register_udf(ScalarUDF::from(ratio::Ratio::default()));

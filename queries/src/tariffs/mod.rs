@@ -7,7 +7,7 @@
 mod coverage;
 mod rate;
 mod read;
-mod week;
+pub(crate) mod week;
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::coverage::Entry;
-use super::week::{Band, Clash, DAY_MINUTES, DAYS, Week};
+use super::week::{Band, Clash, DAY_MINUTES, Week, days, minute_of};
 use super::{Amount, Match, Micros, Price, Tariff, number_key};
 use crate::currencies;
 use crate::functions::exact_amount;
@@ -292,34 +292,6 @@ impl RawBand {
             price: self.price.over(base, name)?,
         })
     }
-}
-
-/// `mon-fri`, `sat,sun`, `fri-mon`.
-fn days(text: &str) -> Result<Vec<usize>, String> {
-    let day = |name: &str| {
-        let name = name.trim().to_ascii_lowercase();
-        DAYS.iter().position(|day| *day == name).ok_or_else(|| {
-            format!("{name:?} is no day; write mon, tue, wed, thu, fri, sat, sun, or mon-fri")
-        })
-    };
-    let mut days = Vec::new();
-    for part in text.split(',') {
-        let (first, last) = match part.split_once('-') {
-            Some((first, last)) => (day(first)?, day(last)?),
-            None => (day(part)?, day(part)?),
-        };
-        let length = (last + DAYS.len() - first) % DAYS.len();
-        days.extend((first..=first + length).map(|day| day % DAYS.len()));
-    }
-    Ok(days)
-}
-
-/// Minutes since midnight; `24:00` is the day's end.
-fn minute_of(text: &str) -> Option<usize> {
-    let (hour, minute) = text.trim().split_once(':')?;
-    let (hour, minute): (usize, usize) = (hour.parse().ok()?, minute.parse().ok()?);
-    let of_day = hour * 60 + minute;
-    (minute < 60 && of_day <= DAY_MINUTES).then_some(of_day)
 }
 
 fn zone_of(name: &str) -> Result<Tz, String> {

@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 
 use super::{Micros, Price};
 
-pub const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 pub const DAY_MINUTES: usize = 24 * 60;
 const WEEK_MINUTES: usize = 7 * DAY_MINUTES;
 
@@ -89,4 +89,32 @@ fn moment(minute: usize) -> String {
     let day = DAYS.get(minute / DAY_MINUTES).copied().unwrap_or("mon");
     let minute = minute % DAY_MINUTES;
     format!("{day} {:02}:{:02}", minute / 60, minute % 60)
+}
+
+/// Days of the week as they are written: `mon-fri`, `sat,sun`, `fri-mon`; 0 is Monday.
+pub fn days(text: &str) -> Result<Vec<usize>, String> {
+    let day = |name: &str| {
+        let name = name.trim().to_ascii_lowercase();
+        DAYS.iter().position(|day| *day == name).ok_or_else(|| {
+            format!("{name:?} is no day; write mon, tue, wed, thu, fri, sat, sun, or mon-fri")
+        })
+    };
+    let mut days = Vec::new();
+    for part in text.split(',') {
+        let (first, last) = match part.split_once('-') {
+            Some((first, last)) => (day(first)?, day(last)?),
+            None => (day(part)?, day(part)?),
+        };
+        let length = (last + DAYS.len() - first) % DAYS.len();
+        days.extend((first..=first + length).map(|day| day % DAYS.len()));
+    }
+    Ok(days)
+}
+
+/// Minutes since midnight; `24:00` is the day's end.
+pub fn minute_of(text: &str) -> Option<usize> {
+    let (hour, minute) = text.trim().split_once(':')?;
+    let (hour, minute): (usize, usize) = (hour.parse().ok()?, minute.parse().ok()?);
+    let of_day = hour * 60 + minute;
+    (minute < 60 && of_day <= DAY_MINUTES).then_some(of_day)
 }
