@@ -18,6 +18,7 @@ mod letters;
 mod log_contract;
 mod log_kafka;
 mod mutants;
+mod oracle;
 mod peers;
 mod pg;
 mod pipeline_embedded;
