@@ -96,6 +96,7 @@ impl Command {
             Self::Log(args) => (None, args.kafka.clone()),
             Self::Verify(args) => (None, args.kafka.clone()),
             Self::DeadLetters(args) => (None, args.kafka.clone()),
+            Self::Torture(args) => (None, args.kafka.clone()),
             _ => (None, None),
         };
         let pg = match self {

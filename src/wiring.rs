@@ -65,7 +65,7 @@ pub async fn kafka_reader(
     Ok(Box::new(KafkaReader::connect(kafka(config), membership).await?))
 }
 
-fn kafka(config: &Config) -> KafkaSettings {
+pub fn kafka(config: &Config) -> KafkaSettings {
     let kafka = &config.log.kafka;
     KafkaSettings {
         brokers: kafka.brokers.clone(),

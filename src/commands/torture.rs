@@ -9,6 +9,7 @@ use crate::config::Span;
 use crate::error::Error;
 use crate::stop::Stop;
 use crate::torture::{self, Ending, Ends, Outcome, Settings};
+use crate::wiring;
 
 /// Kill the server again and again under load, cut its power, and count what is in the tables
 #[derive(Debug, clap::Args)]
@@ -18,6 +19,7 @@ Examples:
   ringlake torture --for 1h --events 200000 --lives 30
   ringlake torture --seed 7 --rounds 1   one round again
   ringlake torture --ends cut,trouble    only power cuts and failing disks
+  ringlake torture --kafka broker:9092   writers that die, come and go; the brokers are left alone
   ringlake torture --ends abort --at sinks:commit,sinks:progress
 Everything happens in folders of its own, which are gone afterwards, and over the loopback interface. A round
 is a fresh folder: its server lives many short lives, each ended by a kill, an abort at a fail point, a power
@@ -52,6 +54,9 @@ pub struct Args {
     /// Leave the power on: only kills, aborts and stops
     #[arg(long)]
     no_power_cuts: bool,
+    /// host:port of brokers: torture `ingest` and several `write` over Kafka, in topics that are gone afterwards
+    #[arg(long, value_name = "BROKERS")]
+    pub kafka: Option<String>,
     /// Where the folders of the rounds are made [default: the system's folder for such]
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
@@ -75,9 +80,10 @@ pub async fn run(args: Args, app: &App) -> Result<(), Error> {
         rounds: args.rounds.unwrap_or(u64::MAX),
         time: if args.rounds.is_some() { std::time::Duration::MAX } else { args.time.0 },
         lives: args.lives.max(1),
-        ends: Ends { kinds: args.ends, points: args.at, power },
+        ends: Ends { kinds: args.ends, points: args.at, power, kafka: args.kafka.is_some() },
         events: args.events.max(1),
         senders: args.connections.max(1),
+        kafka: args.kafka.as_ref().map(|_| wiring::kafka(app.config())),
         folder: args.folder.unwrap_or_else(std::env::temp_dir),
     };
     app.console.note(format!("seed {seed}; Ctrl-C ends it and leaves nothing behind"));

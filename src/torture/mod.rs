@@ -8,6 +8,9 @@
 //!    └───────────────── Verdict: lost, twice, wrong ◀──── all rows, and `ringlake verify`
 //! ```
 //!
+//! Over Kafka it is an `ingest` and several `write` in place of the one `serve`; they die apart and together,
+//! and come and go.
+//!
 //! A round has a folder of its own and a number of lives; a life takes its share of the events and comes to
 //! an end. Then what is left is sent, the server stops, and every row is held against the ledger. A seed
 //! gives the same events and the same plan; which of them meet is for the machine to say. It must not leave
@@ -19,10 +22,13 @@ use std::time::{Duration, Instant};
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use ringlake_ingest::log::KafkaSettings;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 
+mod cluster;
+mod crew;
 mod disk;
 mod ledger;
 mod load;
@@ -53,6 +59,8 @@ pub struct Settings {
     pub ends: Ends,
     pub events: usize,
     pub senders: usize,
+    /// Brokers, where the log is to be Kafka.
+    pub kafka: Option<KafkaSettings>,
     /// Where the rounds have their folders.
     pub folder: PathBuf,
 }
@@ -66,6 +74,8 @@ pub struct Outcome {
     pub cuts: u64,
     pub troubles: u64,
     pub stops: u64,
+    /// Changes of the group of writers after which partitions were handed out anew.
+    pub rebalances: u64,
     pub refusals: u64,
     pub pages: u64,
     pub torn: u64,
@@ -87,10 +97,14 @@ impl Outcome {
         let Self { kills, aborts, cuts, troubles, stops, refusals, .. } = self;
         let Self { pages, torn, names, sent, acknowledged, repeated, rounds, .. } = self;
         let Verdict { lost, twice, wrong } = self.verdict;
+        let rebalances = match self.rebalances {
+            0 => String::new(),
+            count => format!(", {count} rebalances"),
+        };
         format!(
             "torture: {kills} kills, {aborts} deaths at fail points, {cuts} power cuts ({pages} pages and \
              {names} names dropped, {torn} pages torn), {troubles} storage troubles ({refusals} calls \
-             refused), {stops} stops; {sent} events, {acknowledged} acknowledged, {repeated} repeated; \
+             refused), {stops} stops{rebalances}; {sent} events, {acknowledged} acknowledged, {repeated} repeated; \
              {lost} lost, {twice} twice, {wrong} wrong; seed {seed}, {rounds} rounds, {} s",
             self.took.as_secs()
         )
@@ -122,7 +136,7 @@ pub async fn run(
             break;
         }
         let seed = settings.seed.wrapping_add(number);
-        Round::begin(settings, seed)?.run(&mut outcome, stop, tell).await?;
+        Round::begin(settings, seed).await?.run(&mut outcome, stop, tell).await?;
         outcome.took = began.elapsed();
         if !outcome.is_clean() {
             outcome

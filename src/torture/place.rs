@@ -65,6 +65,11 @@ impl Place {
         self.scratch.path().join("disk/data")
     }
 
+    /// The tables in it.
+    pub fn tables(&self) -> PathBuf {
+        self.data().join("tables")
+    }
+
     /// Where the server's messages go.
     pub fn messages(&self) -> PathBuf {
         self.scratch.path().join("messages")

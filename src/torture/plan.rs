@@ -4,6 +4,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use ringlake_transform::faults;
 
+use super::crew::Whom;
 use super::disk::Trouble;
 use super::server::Life;
 
@@ -46,6 +47,9 @@ pub struct Plan {
     pub after: Option<f64>,
     /// And so many milliseconds later, while events go on; once the tables have all there is, if none.
     pub later: Option<u64>,
+    /// Over Kafka: to whom the end comes, and how many writers there are until then.
+    pub whom: Whom,
+    pub writers: usize,
 }
 
 /// Steps that a server passes again and again.
@@ -64,6 +68,19 @@ const STEPS: &[&str] = &[
     "sinks:sweep",
 ];
 
+/// And over Kafka.
+const STEPS_OF_KAFKA: &[&str] = &[
+    "ingest:produce",
+    "ringlake:release",
+    "sinks:parquet",
+    "sinks:write",
+    "sinks:place",
+    "sinks:commit",
+    "sinks:progress",
+    "sinks:checkpoint",
+    "sinks:sweep",
+];
+
 /// How the lives of a round may end.
 #[derive(Clone, Debug, Default)]
 pub struct Ends {
@@ -73,6 +90,8 @@ pub struct Ends {
     pub points: Vec<String>,
     /// Whether the power can be cut here.
     pub power: bool,
+    /// Whether the log is Kafka.
+    pub kafka: bool,
 }
 
 impl Ends {
@@ -80,7 +99,11 @@ impl Ends {
     /// point for each table comes up no more often than others.
     fn steps(&self) -> Vec<Vec<String>> {
         let named: Vec<&str> = self.points.iter().map(String::as_str).collect();
-        let steps = if named.is_empty() { STEPS } else { &named };
+        let steps = match (named.is_empty(), self.kafka) {
+            (false, _) => &named,
+            (true, true) => STEPS_OF_KAFKA,
+            (true, false) => STEPS,
+        };
         let of = |step: &&str| faults::points().filter(|point| point.starts_with(step)).collect();
         steps.iter().map(of).filter(|points: &Vec<String>| !points.is_empty()).collect()
     }
@@ -137,7 +160,13 @@ fn plan(ends: &Ends, steps: &[Vec<String>], dice: &mut ChaCha8Rng) -> Plan {
         1..4 => Some(dice.random_range(250..1000)),
         _ => Some(dice.random_range(0..250)),
     };
-    Plan { life, end, after, later }
+    let whom = match dice.random_range(0..10) {
+        0..2 => Whom::All,
+        2..4 => Whom::Writers,
+        4..6 => Whom::Door,
+        _ => Whom::Writer,
+    };
+    Plan { life, end, after, later, whom, writers: dice.random_range(2..=3) }
 }
 
 fn trouble(dice: &mut ChaCha8Rng) -> Trouble {
@@ -181,7 +210,7 @@ mod tests {
     #[test]
     fn lives_end_where_they_are_told_to() {
         let points = vec!["sinks:progress".to_owned(), "ingest:append:after".to_owned()];
-        let ends = Ends { kinds: vec![Ending::Abort], points, power: false };
+        let ends = Ends { kinds: vec![Ending::Abort], points, ..Ends::default() };
         let plans = round(50, &ends, &mut ChaCha8Rng::seed_from_u64(7));
         let points: std::collections::BTreeSet<_> = plans
             .iter()

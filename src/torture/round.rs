@@ -11,39 +11,47 @@ use ringlake_sinks::Audit;
 use ringlake_transform::tables::PROGRESS;
 use tokio_util::sync::CancellationToken;
 
+use super::cluster::Cluster;
+use super::crew::{Crew, Whom};
 use super::disk::Trouble;
 use super::load::{Load, lock};
 use super::place::Place;
 use super::plan::{self, End, Plan};
-use super::server::{Binary, Life, Server, Started, backlog};
+use super::server::{Binary, Life, Started};
 use super::source::Source;
 use super::{Outcome, Settings, dice, free_address};
 use crate::error::Error;
 
 /// A life that gets nothing acknowledged for this long is ended as it is.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Once nothing is in its way, nothing may stand still for this long.
+/// Once nothing is in its way, nothing may stand still for this long; nor over Kafka, where a dead writer is
+/// waited for and a partition that stands still is looked at every 10 s.
 const CALM: Duration = Duration::from_secs(20);
+const CALM_OF_KAFKA: Duration = Duration::from_secs(60);
 /// How long a fail point, or a call that a failing disk refuses, is waited for while events flow.
 const OCCASION: Duration = Duration::from_secs(5);
 
 pub struct Round<'a> {
     settings: &'a Settings,
     seed: u64,
-    binary: Binary,
     load: Arc<Load>,
     plans: Vec<Plan>,
-    server: Option<Server>,
+    crew: Crew,
     // Goes last: everything lies in it.
     place: Place,
 }
 
 impl<'a> Round<'a> {
-    pub fn begin(settings: &'a Settings, seed: u64) -> Result<Self, Error> {
+    pub async fn begin(settings: &'a Settings, seed: u64) -> Result<Self, Error> {
         let place = Place::new(&settings.folder, settings.ends.power, dice(seed, 2))?;
         let binary = Binary::new(place.data(), place.messages(), free_address()?)?;
+        let cluster = match &settings.kafka {
+            Some(kafka) => Some(Cluster::new(kafka, seed, &mut dice(seed, 4)).await?),
+            None => None,
+        };
+        let crew = Crew::new(binary, cluster, place.tables());
         let plans = plan::round(settings.lives, &settings.ends, &mut dice(seed, 1));
-        Ok(Self { settings, seed, binary, load: Load::new(), plans, server: None, place })
+        Ok(Self { settings, seed, load: Load::new(), plans, crew, place })
     }
 
     /// Lives all lives, then counts. What is wrong stands in `outcome` afterwards.
@@ -54,7 +62,7 @@ impl<'a> Round<'a> {
         tell: &(dyn Fn(&Outcome) + Sync),
     ) -> Result<(), Error> {
         let enough = CancellationToken::new();
-        let senders = self.load.send(self.binary.address, &enough, self.settings.senders);
+        let senders = self.load.send(self.crew.binary.address, &enough, self.settings.senders);
         let mut source = Source::new(self.seed, dice(self.seed, 3));
         let load = Arc::clone(&self.load);
         let result = tokio::select! {
@@ -62,30 +70,40 @@ impl<'a> Round<'a> {
             flowed = source.flow(&load) => flowed.map(|never| match never {}),
             () = stop.cancelled() => Err(Error::Stopped),
         };
-        self.kill().await?;
+        self.crew.kill(Whom::All).await?;
         enough.cancel();
         senders.wait().await;
         outcome.sent += self.load.sent.load(Ordering::Acquire);
         outcome.acknowledged += self.load.acknowledged.load(Ordering::Acquire);
         outcome.repeated += self.load.repeated.load(Ordering::Acquire);
+        outcome.rebalances += self.crew.rebalances;
         outcome.lose(self.place.losses());
         match result {
             Ok(()) => self.count(outcome).await?,
             Err(Error::Stopped) => {
                 outcome.is_stopped = true;
-                return Ok(());
+                return self.leave().await;
             }
             Err(error) => {
                 outcome.verdict.wrong += 1;
                 outcome.faults.push(error.report());
-                outcome.faults.push(self.binary.last_words());
+                outcome.faults.push(self.crew.binary.last_words());
             }
         }
         outcome.rounds += 1;
         if !outcome.is_clean() {
             self.keep(outcome);
+            return Ok(());
         }
-        Ok(())
+        self.leave().await
+    }
+
+    /// Leaves nothing behind.
+    async fn leave(self) -> Result<(), Error> {
+        match self.crew.cluster {
+            Some(cluster) => cluster.remove().await,
+            None => Ok(()),
+        }
     }
 
     async fn live_all(
@@ -105,12 +123,14 @@ impl<'a> Round<'a> {
 
     /// One life, from its start to its end.
     async fn live(&mut self, plan: &Plan, share: u64, outcome: &mut Outcome) -> Result<(), Error> {
-        self.start(&plan.life)?;
+        let (killed, stopped) = self.crew.gather(&plan.life, plan.writers).await?;
+        outcome.kills += killed;
+        outcome.stops += stopped;
         let before = self.load.acknowledged.load(Ordering::Acquire);
         if let Some(after) = plan.after {
-            if let Started::Ended(status) = self.server()?.wait_ready().await? {
+            if let Started::Ended(status) = self.crew.wait_ready().await? {
                 if plan.end == End::FailPoint && status.code().is_none() {
-                    outcome.aborts += 1;
+                    outcome.aborts += self.crew.bury()?;
                     return Ok(());
                 }
                 let what = format!("the server would not start: {status}");
@@ -130,31 +150,13 @@ impl<'a> Round<'a> {
     async fn wait_caught_up(&mut self) -> Result<(), Error> {
         self.load.rests.store(true, Ordering::Release);
         let began = Instant::now();
-        while began.elapsed() < PATIENCE && self.server()?.ended()?.is_none() {
-            if self.load.open() == 0 && backlog(self.binary.address).await == Some(0) {
+        while began.elapsed() < PATIENCE && self.crew.ended()?.is_none() {
+            if self.load.open() == 0 && self.crew.backlog().await == Some(0) {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Ok(())
-    }
-
-    fn start(&mut self, life: &Life) -> Result<(), Error> {
-        let address = self.binary.address.to_string();
-        self.server = Some(self.binary.start(&["serve", "--listen", &address], life)?);
-        Ok(())
-    }
-
-    fn server(&mut self) -> Result<&mut Server, Error> {
-        self.server.as_mut().ok_or_else(|| Error::failed("there is no server", "this is a bug"))
-    }
-
-    /// SIGKILL, and waits: nothing of it may hold the disk.
-    async fn kill(&mut self) -> Result<(), Error> {
-        match self.server.take() {
-            Some(server) => server.kill().await,
-            None => Ok(()),
-        }
     }
 
     async fn end(&mut self, plan: &Plan, outcome: &mut Outcome) -> Result<(), Error> {
@@ -164,42 +166,28 @@ impl<'a> Round<'a> {
             _ => self.is_alive()?,
         }
         match &plan.end {
-            End::Kill => {
-                self.kill().await?;
-                outcome.kills += 1;
-            }
-            End::FailPoint => {
-                match self.wait_death().await? {
-                    true => outcome.aborts += 1,
-                    // Its step did not come: there was nothing to trim, no table was new.
-                    false => outcome.kills += 1,
-                }
-                self.kill().await?;
-            }
+            End::Kill => outcome.kills += self.crew.kill(plan.whom).await?,
+            End::FailPoint => match self.wait_death().await? {
+                true => outcome.aborts += self.crew.bury()?,
+                // Its step did not come: there was nothing to trim, no table was new.
+                false => outcome.kills += self.crew.kill(plan.whom).await?,
+            },
             End::PowerCut => {
-                self.kill().await?;
+                self.crew.kill(Whom::All).await?;
                 self.place.cut_power()?;
                 outcome.cuts += 1;
             }
             End::Trouble { trouble, millis, cut } => {
                 self.suffer(*trouble, Duration::from_millis(*millis)).await?;
                 outcome.troubles += 1;
-                self.kill().await?;
+                self.crew.kill(Whom::All).await?;
                 if *cut {
                     self.place.cut_power()?;
                     outcome.cuts += 1;
                 }
                 self.place.trouble(Trouble::None);
             }
-            End::Stop => {
-                let Some(server) = self.server.take() else { return Ok(()) };
-                let status = server.stop().await?;
-                if !status.success() {
-                    let what = format!("an orderly stop ended with {status}");
-                    return Err(Error::failed(what, "its last messages are below"));
-                }
-                outcome.stops += 1;
-            }
+            End::Stop => outcome.stops += self.crew.stop(plan.whom).await?.len() as u64,
         }
         match self.load.refused() {
             Some(refused) => Err(Error::failed(refused, "every request was a good one")),
@@ -209,7 +197,7 @@ impl<'a> Round<'a> {
 
     /// Nothing but what we do to it may end a server.
     fn is_alive(&mut self) -> Result<(), Error> {
-        match self.server()?.ended()? {
+        match self.crew.ended()? {
             None => Ok(()),
             Some(status) => {
                 let what = format!("the server ended by itself: {status}");
@@ -223,7 +211,7 @@ impl<'a> Round<'a> {
         self.load.rests.store(false, Ordering::Release);
         let began = Instant::now();
         while began.elapsed() < OCCASION {
-            match self.server()?.ended()? {
+            match self.crew.ended()? {
                 Some(status) if status.code().is_none() => return Ok(true),
                 _ => self.is_alive()?,
             }
@@ -239,7 +227,7 @@ impl<'a> Round<'a> {
         self.place.trouble(trouble);
         let began = Instant::now();
         let mut struck = matches!(trouble, Trouble::Slow(_)).then(Instant::now);
-        while began.elapsed() < OCCASION && self.server()?.ended()?.is_none() {
+        while began.elapsed() < OCCASION && self.crew.ended()?.is_none() {
             if struck.is_none() && self.place.losses().1 > refused {
                 struck = Some(Instant::now());
             }
@@ -255,7 +243,7 @@ impl<'a> Round<'a> {
     /// takes none.
     async fn wait_acknowledged(&mut self, wanted: u64) -> Result<(), Error> {
         let mut last = (0, Instant::now());
-        while self.server()?.ended()?.is_none() && last.1.elapsed() < PATIENCE {
+        while self.crew.ended()?.is_none() && last.1.elapsed() < PATIENCE {
             let now = self.load.acknowledged.load(Ordering::Acquire);
             if now >= wanted {
                 return Ok(());
@@ -279,15 +267,14 @@ impl<'a> Round<'a> {
         };
         self.load.rests.store(true, Ordering::Release);
         for _ in 0..5 {
-            self.start(&calm)?;
-            if let Started::Ended(status) = self.server()?.wait_ready().await? {
+            self.crew.gather(&calm, 2).await?;
+            if let Started::Ended(status) = self.crew.wait_ready().await? {
                 let what = format!("the server would not start: {status}");
                 return Err(Error::failed(what, "its last messages are below"));
             }
             self.wait_calm().await?;
             // What is not committed in the time that a stop may take is for the next start.
-            let Some(server) = self.server.take() else { break };
-            if server.stop().await?.success() {
+            if self.crew.stop(Whom::All).await?.iter().all(|status| status.success()) {
                 return Ok(());
             }
         }
@@ -296,9 +283,10 @@ impl<'a> Round<'a> {
 
     /// Waits until everything is acknowledged and in the tables.
     async fn wait_calm(&mut self) -> Result<(), Error> {
+        let calm = if self.crew.cluster.is_some() { CALM_OF_KAFKA } else { CALM };
         let mut last = ((u64::MAX, None), Instant::now());
         loop {
-            let now = (self.load.open(), backlog(self.binary.address).await);
+            let now = (self.load.open(), self.crew.backlog().await);
             if now == (0, Some(0)) {
                 return Ok(());
             }
@@ -306,7 +294,7 @@ impl<'a> Round<'a> {
             if now != last.0 {
                 last = (now, Instant::now());
             }
-            if last.1.elapsed() > CALM {
+            if last.1.elapsed() > calm {
                 let (open, backlog) = now;
                 let backlog = backlog.map_or("?".to_owned(), |events| events.to_string());
                 let what =
@@ -319,7 +307,7 @@ impl<'a> Round<'a> {
 
     /// Every row against the ledger, and `ringlake verify`.
     async fn count(&self, outcome: &mut Outcome) -> Result<(), Error> {
-        let mut verify = self.binary.command(&["verify"]);
+        let mut verify = self.crew.binary.command(&["verify"]);
         let verify = verify.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let verify = verify.map_err(Error::file("run", "ringlake verify"))?;
         self.count_rows(outcome).await?;
@@ -335,7 +323,7 @@ impl<'a> Round<'a> {
     }
 
     async fn count_rows(&self, outcome: &mut Outcome) -> Result<(), Error> {
-        let root = self.place.data().join("tables").display().to_string();
+        let root = self.place.tables().display().to_string();
         let audit = Audit::open(&root, &HashMap::new()).await?;
         let mut strangers = 0;
         let ledger = &self.load.ledger;
@@ -370,6 +358,12 @@ impl<'a> Round<'a> {
         match self.place.keep(&to) {
             Ok(()) => outcome.faults.push(format!("what was found is in {}", to.display())),
             Err(error) => outcome.faults.push(format!("what was found is gone: {error}")),
+        }
+        if let Some(cluster) = &self.crew.cluster {
+            let prefix = cluster.topic_prefix();
+            outcome
+                .faults
+                .push(format!("the topics {prefix}… are left there too; remove them afterwards"));
         }
     }
 }

@@ -26,6 +26,8 @@ pub struct Binary {
     messages: PathBuf,
     data: PathBuf,
     pub address: SocketAddr,
+    /// Of the environment of each process.
+    pub variables: Vec<(String, String)>,
 }
 
 /// Settings of one life.
@@ -51,7 +53,7 @@ pub enum Started {
 impl Binary {
     pub fn new(data: PathBuf, messages: PathBuf, address: SocketAddr) -> Result<Self, Error> {
         let program = std::env::current_exe().map_err(Error::file("find", "ringlake"))?;
-        Ok(Self { program, messages, data, address })
+        Ok(Self { program, messages, data, address, variables: Vec::new() })
     }
 
     /// A command of the binary, with none of our own variables but the mutant to be.
@@ -63,6 +65,7 @@ impl Binary {
             }
         }
         command.args(arguments).arg("--data").arg(&self.data);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         if let Some(folder) = self.messages.parent() {
             command.current_dir(folder);
         }
@@ -90,9 +93,14 @@ impl Binary {
         Ok(Server { child, address: self.address })
     }
 
-    /// The last lines that the server said.
+    /// All that was said so far.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(&self.messages).unwrap_or_default()
+    }
+
+    /// The last lines that were said.
     pub fn last_words(&self) -> String {
-        let text = std::fs::read_to_string(&self.messages).unwrap_or_default();
+        let text = self.said();
         let lines: Vec<&str> = text.lines().collect();
         lines.get(lines.len().saturating_sub(8)..).unwrap_or_default().join("\n")
     }

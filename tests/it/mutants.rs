@@ -1,10 +1,12 @@
-//! Deliberate faults, each in a build that is otherwise ours: `ringlake torture` must notice every one.
+//! `ringlake torture` itself: over Kafka, and on deliberate faults, each in a build that is otherwise ours,
+//! every one of which it must notice.
 //!
 //! A harness that finds nothing has shown nothing until it has found something. The mutants are those of
 //! `MUTANTS`; the ends of the lives are the ones under which a fault can show.
 
 use ringlake_transform::faults::MUTANTS;
 
+use crate::harness::kafka;
 use crate::harness::process::Place;
 
 /// Some tables have a batch, and others or the readers do not.
@@ -27,6 +29,19 @@ const NOTICED_BY: &[(&str, &[&str])] = &[
     ("repeats-unnoticed", &["--ends", "stop"]),
     ("memory-not-restored", &["--ends", "stop"]),
 ];
+
+/// Writers that die, come and go over a real Kafka: each acknowledged event is in the tables once.
+#[test]
+fn nothing_is_lost_or_doubled_over_kafka() {
+    let place = Place::new();
+    let folder = place.path().to_str().unwrap();
+    let broker = kafka::shared();
+    let flags = ["--seed", "1", "--rounds", "1", "--lives", "6", "--events", "1500"];
+    let arguments = [&["torture", "--kafka", &broker, "--folder", folder][..], &flags].concat();
+    let line = place.ok(&arguments);
+    assert!(line.contains("; 0 lost, 0 twice, 0 wrong;"), "{line}");
+    assert!(line.contains(" rebalances;") && !line.contains(" 0 acknowledged"), "{line}");
+}
 
 #[test]
 fn every_mutant_is_here() {

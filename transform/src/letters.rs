@@ -185,7 +185,7 @@ fn key(id: &str) -> u128 {
 #[derive(Debug, Default)]
 pub struct Wanted {
     letters: HashSet<u128>,
-    /// By their keys, the times of receipt within which another one would be the same event.
+    /// By what is kept of their keys, the times of receipt within which another one would be the same event.
     events: HashMap<u128, RangeInclusive<Micros>>,
     received: Option<RangeInclusive<Micros>>,
 }
@@ -203,7 +203,7 @@ impl Wanted {
 
     /// Whether this event matters.
     pub fn event(&self, system: &str, event_key: &str, received_at: Micros) -> bool {
-        let near = self.events.get(&repeats::key_of(system, event_key));
+        let near = self.events.get(&repeats::kept(repeats::key_of(system, event_key)));
         near.is_some_and(|near| near.contains(&received_at))
     }
 

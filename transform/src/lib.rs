@@ -25,6 +25,7 @@ mod nothing_lost;
 pub mod offsets;
 pub mod repeats;
 pub mod rows;
+mod sights;
 pub mod systems;
 pub mod tables;
 pub mod values;

@@ -5,26 +5,19 @@
 //! its rows must still get them, so a replay is never a repeat. The memory is rebuilt from the
 //! tables' own `event_key` columns, so no side file can disagree with them.
 
-use hashbrown::HashMap;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128, xxh3_128_with_seed};
 
 use crate::event::{LogPartition, Micros};
 use crate::faults::{self, Mutant};
+use crate::sights::{Sight, Sights};
 
 /// How often old keys are forgotten: once the newest receipt has moved on by an hour.
 const FORGET_EVERY: Micros = 3600 * 1_000_000;
 
-#[derive(Clone, Copy, Debug)]
-struct Sight {
-    received_at: Micros,
-    /// Hash of the log position.
-    place: u64,
-}
-
 /// The keys of the last window.
 #[derive(Debug, Default)]
 pub struct Seen {
-    keys: HashMap<u128, Sight>,
+    keys: Sights,
     newest: Micros,
     forgotten_at: Micros,
 }
@@ -38,16 +31,17 @@ impl Seen {
         received_at: Micros,
         place: u64,
     ) -> bool {
-        let sight = self.keys.get(&key).filter(|_| !faults::is_mutant(Mutant::RepeatsUnnoticed));
+        let here = Sight::new(received_at, place);
+        let sight = self.keys.get(key).filter(|_| !faults::is_mutant(Mutant::RepeatsUnnoticed));
         if let Some(sight) = sight {
-            if sight.place == place {
+            if sight.is_at(here) {
                 return false;
             }
-            if received_at.abs_diff(sight.received_at) <= window.unsigned_abs() {
+            if sight.is_within(window, here) {
                 return true;
             }
         }
-        self.keys.insert(key, Sight { received_at, place });
+        self.keys.insert(key, here);
         self.newest = self.newest.max(received_at);
         false
     }
@@ -59,22 +53,24 @@ impl Seen {
         }
         self.forgotten_at = self.newest;
         let oldest = self.newest - window;
-        self.keys.retain(|_, sight| sight.received_at >= oldest);
+        self.keys.forget_before(oldest);
     }
 
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// The keys that are remembered, with the receipt of each.
-    pub fn keys(&self) -> impl Iterator<Item = (u128, Micros)> {
-        self.keys.iter().map(|(key, sight)| (*key, sight.received_at))
+    /// The keys that are remembered, as [`kept`] of them.
+    pub fn keys(&self) -> impl Iterator<Item = u128> {
+        self.keys.iter().map(|(key, _)| key)
     }
 
     pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.keys.len() == 0
     }
 }
+
+pub use crate::sights::kept;
 
 /// What identifies an event among all systems.
 pub fn key_of(system: &str, event_key: &str) -> u128 {
@@ -138,22 +134,26 @@ mod tests {
     use super::*;
 
     const DAY: Micros = 24 * 3600 * 1_000_000;
+    /// Keys and places are hashes: their upper bits tell them apart.
+    const ONE: u128 = 1 << 100;
+    const TWO: u128 = 2 << 100;
+    const AT: u64 = 1 << 40;
 
     #[test]
     fn a_repeat_is_the_same_key_elsewhere_within_the_window() {
         let mut seen = Seen::default();
-        assert!(!seen.is_repeat(1, 7 * DAY, 0, 10));
-        assert!(seen.is_repeat(1, 7 * DAY, DAY, 11));
-        assert!(!seen.is_repeat(1, 7 * DAY, DAY, 10), "a replay of the same position");
-        assert!(!seen.is_repeat(1, 7 * DAY, 8 * DAY, 12), "outside the window");
-        assert!(!seen.is_repeat(2, 7 * DAY, 0, 13), "another key");
+        assert!(!seen.is_repeat(ONE, 7 * DAY, 0, AT));
+        assert!(seen.is_repeat(ONE, 7 * DAY, DAY, 2 * AT));
+        assert!(!seen.is_repeat(ONE, 7 * DAY, DAY, AT), "a replay of the same position");
+        assert!(!seen.is_repeat(ONE, 7 * DAY, 8 * DAY, 3 * AT), "outside the window");
+        assert!(!seen.is_repeat(TWO, 7 * DAY, 0, 4 * AT), "another key");
     }
 
     #[test]
     fn what_lies_outside_the_window_is_forgotten() {
         let mut seen = Seen::default();
-        seen.is_repeat(1, DAY, 0, 1);
-        seen.is_repeat(2, DAY, 3 * DAY, 2);
+        seen.is_repeat(ONE, DAY, 0, AT);
+        seen.is_repeat(TWO, DAY, 3 * DAY, 2 * AT);
         seen.forget_old(DAY);
         assert_eq!(seen.len(), 1);
     }

@@ -25,19 +25,42 @@ pub struct Broker {
     folder: tempfile::TempDir,
     port: u16,
     controller: u16,
+    /// Its number and all voters, where it is one of several.
+    of_several: Option<(usize, String)>,
     child: Option<Child>,
 }
 
 impl Broker {
     pub fn start() -> Self {
-        let mut broker = Self {
+        let mut broker = Self::new();
+        broker.restart();
+        broker
+    }
+
+    /// Three of them, each with a copy of everything.
+    pub fn start_three() -> Vec<Self> {
+        let mut brokers: Vec<Self> = (0..3).map(|_| Self::new()).collect();
+        let voter =
+            |(at, broker): (usize, &Self)| format!("{}@127.0.0.1:{}", at + 1, broker.controller);
+        let voters = brokers.iter().enumerate().map(voter).collect::<Vec<_>>().join(",");
+        for (at, broker) in brokers.iter_mut().enumerate() {
+            broker.of_several = Some((at + 1, voters.clone()));
+            broker.spawn();
+        }
+        for broker in &brokers {
+            wait_until("the brokers to know each other", || knows(&broker.address(), 3));
+        }
+        brokers
+    }
+
+    fn new() -> Self {
+        Self {
             folder: tempfile::tempdir().unwrap(),
             port: free_address().port(),
             controller: free_address().port(),
+            of_several: None,
             child: None,
-        };
-        broker.restart();
-        broker
+        }
     }
 
     pub fn address(&self) -> String {
@@ -45,14 +68,33 @@ impl Broker {
     }
 
     pub fn restart(&mut self) {
-        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/kafka/broker");
-        let child = Command::new(script)
-            .arg(self.folder.path())
-            .args([self.port.to_string(), self.controller.to_string()])
-            .spawn()
-            .unwrap();
-        self.child = Some(child);
+        self.spawn();
         wait_until("the broker to answer", || is_up(&self.address()));
+    }
+
+    fn spawn(&mut self) {
+        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/kafka/broker");
+        let mut command = Command::new(script);
+        command.arg(self.folder.path()).args([self.port.to_string(), self.controller.to_string()]);
+        if let Some((number, voters)) = &self.of_several {
+            command.args([&number.to_string(), voters]);
+        }
+        self.child = Some(command.spawn().unwrap());
+    }
+
+    /// SIGSTOP: it is there, and answers nobody.
+    pub fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// SIGCONT: it goes on with what it had been sent.
+    pub fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.child.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     }
 
     /// SIGKILL: what it acknowledged must still be there afterwards.
@@ -75,6 +117,13 @@ pub fn kcat() -> Command {
     let mut kcat = Command::new("kcat");
     kcat.env_remove("LD_LIBRARY_PATH");
     kcat
+}
+
+/// Whether a broker knows of so many, itself among them.
+fn knows(broker: &str, count: usize) -> bool {
+    let output = kcat().args(["-b", broker, "-L", "-J", "-m", "1"]).output().unwrap();
+    let known = serde_json::from_slice::<serde_json::Value>(&output.stdout);
+    known.is_ok_and(|known| known["brokers"].as_array().is_some_and(|all| all.len() == count))
 }
 
 fn is_up(broker: &str) -> bool {

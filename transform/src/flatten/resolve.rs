@@ -24,8 +24,8 @@ impl Wanted {
             // Its key is found out by flattening it once for nothing else.
             scratch.seen = Seen::default();
             scratch.alone(batch.system, RawEvent { resolution: None, ..event.clone() });
-            for (key, received_at) in scratch.seen.keys() {
-                wanted.add_event(key, received_at, batch.system.repeat_window());
+            for key in scratch.seen.keys() {
+                wanted.add_event(key, event.received_at, batch.system.repeat_window());
             }
         }
         (!wanted.is_empty()).then_some(wanted)

@@ -42,6 +42,17 @@ impl Assignment {
         Ok(())
     }
 
+    /// Answers an assignment that brings nothing. What is read already is read on: to take it away and
+    /// give it back would cost a fetch, and now and then a stall.
+    pub(super) fn keep(&mut self, base: &BaseConsumer<Group>) -> KafkaResult<()> {
+        let nothing = TopicPartitionList::new();
+        if is_cooperative(base) {
+            return base.incremental_assign(&nothing);
+        }
+        self.told.clear();
+        base.assign(&nothing)
+    }
+
     /// Gives these partitions up; the others are read on.
     pub(super) fn remove(
         &mut self,

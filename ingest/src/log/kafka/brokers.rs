@@ -79,6 +79,26 @@ async fn create_topics(settings: &KafkaSettings) -> Result<(), LogError> {
     Ok(())
 }
 
+/// Removes the topics and the group, and what they hold. One attempt.
+pub(super) async fn remove(settings: &KafkaSettings) -> Result<(), LogError> {
+    let fail = |error| broker_error(&settings.brokers, error);
+    let admin: AdminClient<Tell> =
+        AdminClient::from_config_and_context(&settings.client()?, Tell).map_err(fail)?;
+    let topics = settings.topics();
+    let names: Vec<&str> = topics.iter().map(|(topic, _)| topic.as_ref()).collect();
+    let options = AdminOptions::new().request_timeout(Some(ASK)).operation_timeout(Some(ASK));
+    for answer in admin.delete_topics(&names, &options).await.map_err(fail)? {
+        match answer {
+            Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => {}
+            Err((_, code)) => return Err(fail(KafkaError::AdminOp(code))),
+        }
+    }
+    // A group that nobody has joined is not there; one whose last member died is not empty yet, and goes
+    // by itself.
+    let _ = admin.delete_groups(&[&settings.group], &options).await;
+    Ok(())
+}
+
 /// Makes missing topics, waiting a moment for the brokers. Where they are not there yet this goes on
 /// in the background: they may start after us.
 pub(super) async fn make_topics(settings: KafkaSettings) -> AbortHandle {

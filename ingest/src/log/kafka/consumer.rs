@@ -37,7 +37,7 @@ use crate::log::{Marks, Polled, Topics};
 /// What a record counts besides its body, so that empty ones fill a batch too.
 const RECORD_BYTES: usize = 64;
 /// How often partitions that stand still are looked at.
-const WATCH: Duration = Duration::from_secs(20);
+const WATCH: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -160,7 +160,9 @@ impl GroupConsumer {
         if places.is_empty() {
             // Nothing comes to it: the group still waits for the answer.
             return match self.state {
-                State::Out | State::Reading => self.read_on(),
+                State::Out | State::Reading => {
+                    self.told.keep(&self.base).map_err(|e| broker_error(&self.brokers, e))
+                }
                 // The positions come first.
                 State::Asking => Ok(()),
             };
@@ -171,6 +173,9 @@ impl GroupConsumer {
         };
         let new: Vec<Place> = places.into_iter().filter_map(place).collect();
         self.places.retain(|held| new.iter().all(|place| place.partition != held.partition));
+        if self.membership == Membership::Group {
+            tracing::info!(partitions = new.len(), "the group handed out partitions");
+        }
         self.places.extend(new);
         self.state = State::Asking;
         Ok(())

@@ -112,6 +112,14 @@ impl KafkaSettings {
         Topics::new(&self.topic_prefix)
     }
 
+    /// Removes the topics and the group for good. Only for who has made them for a while.
+    ///
+    /// # Errors
+    /// If no broker answers, or does not allow it.
+    pub async fn remove(&self) -> Result<(), LogError> {
+        brokers::remove(self).await
+    }
+
     /// What both sides share, with the options from outside.
     fn client(&self) -> Result<ClientConfig, LogError> {
         if let Some(name) = self.options.keys().find(|name| DECIDED.contains(&name.as_str())) {
