@@ -25,9 +25,10 @@ use crate::error::Error;
 /// A life that gets nothing acknowledged for this long is ended as it is.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Once nothing is in its way, nothing may stand still for this long; nor over Kafka, where a dead writer is
-/// waited for and a partition that stands still is looked at every 10 s.
+/// waited for, a partition that stands still is looked at every 10 s, and batches are as large as what has
+/// gathered meanwhile.
 const CALM: Duration = Duration::from_secs(20);
-const CALM_OF_KAFKA: Duration = Duration::from_secs(60);
+const CALM_OF_KAFKA: Duration = Duration::from_secs(180);
 /// How long a fail point, or a call that a failing disk refuses, is waited for while events flow.
 const OCCASION: Duration = Duration::from_secs(5);
 
@@ -64,10 +65,10 @@ impl<'a> Round<'a> {
         let enough = CancellationToken::new();
         let senders = self.load.send(self.crew.binary.address, &enough, self.settings.senders);
         let mut source = Source::new(self.seed, dice(self.seed, 3));
-        let load = Arc::clone(&self.load);
+        let (load, over_kafka) = (Arc::clone(&self.load), self.settings.kafka.is_some());
         let result = tokio::select! {
             lived = self.live_all(outcome, tell) => lived,
-            flowed = source.flow(&load) => flowed.map(|never| match never {}),
+            flowed = source.flow(&load, over_kafka) => flowed.map(|never| match never {}),
             () = stop.cancelled() => Err(Error::Stopped),
         };
         self.crew.kill(Whom::All).await?;

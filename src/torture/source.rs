@@ -28,8 +28,10 @@ const TOGETHER: usize = 50;
 const ENOUGH: usize = 64;
 /// So many events are made at a time of what is owed.
 const PORTION: usize = 250;
-/// And of the trickle: 500 events a second at most.
+/// And of the trickle at each tick, 500 a second at most.
 const TRICKLE: usize = 10;
+/// Over Kafka a life takes several times as long, most of it for the group to notice a death.
+const TICKS_OF_KAFKA: u32 = 5;
 const TICK: Duration = Duration::from_millis(20);
 /// VoipNow's events count as repeats for ten minutes; later ones are not sent again.
 const REPEATABLE: Duration = Duration::from_secs(300);
@@ -62,7 +64,8 @@ impl Source {
     }
 
     /// Lets events flow for as long as it is asked: what is owed, then the trickle.
-    pub async fn flow(&mut self, load: &Load) -> Result<Infallible, Error> {
+    pub async fn flow(&mut self, load: &Load, over_kafka: bool) -> Result<Infallible, Error> {
+        let tick = if over_kafka { TICK * TICKS_OF_KAFKA } else { TICK };
         loop {
             let owed = load.owed.load(Ordering::Acquire);
             let waiting = load.waiting();
@@ -77,7 +80,7 @@ impl Source {
             if owed == 0 && waiting == 0 && !load.rests.load(Ordering::Acquire) {
                 self.feed(load, TRICKLE)?;
             }
-            tokio::time::sleep(TICK).await;
+            tokio::time::sleep(tick).await;
         }
     }
 
