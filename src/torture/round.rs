@@ -31,6 +31,8 @@ const CALM: Duration = Duration::from_secs(20);
 const CALM_OF_KAFKA: Duration = Duration::from_secs(180);
 /// How long a fail point, or a call that a failing disk refuses, is waited for while events flow.
 const OCCASION: Duration = Duration::from_secs(5);
+/// A writer over Kafka may have a backlog before it.
+const OCCASION_OF_KAFKA: Duration = Duration::from_secs(20);
 
 pub struct Round<'a> {
     settings: &'a Settings,
@@ -170,8 +172,9 @@ impl<'a> Round<'a> {
             End::Kill => outcome.kills += self.crew.kill(plan.whom).await?,
             End::FailPoint => match self.wait_death().await? {
                 true => outcome.aborts += self.crew.bury()?,
-                // Its step did not come: there was nothing to trim, no table was new.
-                false => outcome.kills += self.crew.kill(plan.whom).await?,
+                // Its step did not come: there was nothing to trim, no table was new. Whoever is armed must
+                // not outlive its life.
+                false => outcome.kills += self.crew.kill(Whom::All).await?,
             },
             End::PowerCut => {
                 self.crew.kill(Whom::All).await?;
@@ -211,7 +214,8 @@ impl<'a> Round<'a> {
     async fn wait_death(&mut self) -> Result<bool, Error> {
         self.load.rests.store(false, Ordering::Release);
         let began = Instant::now();
-        while began.elapsed() < OCCASION {
+        let occasion = if self.crew.cluster.is_some() { OCCASION_OF_KAFKA } else { OCCASION };
+        while began.elapsed() < occasion {
             match self.crew.ended()? {
                 Some(status) if status.code().is_none() => return Ok(true),
                 _ => self.is_alive()?,
