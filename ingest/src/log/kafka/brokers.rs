@@ -1,8 +1,9 @@
 //! What both sides ask of the brokers besides records: topics, watermarks, and what librdkafka has to
 //! tell.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::ClientContext;
@@ -16,6 +17,8 @@ use crate::error::LogError;
 
 /// How long a question to the brokers may take.
 pub(super) const ASK: Duration = Duration::from_secs(5);
+/// After how long the same trouble is told once more.
+const AGAIN: Duration = Duration::from_secs(30);
 /// How long starting waits for the topics.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Between two attempts to make them.
@@ -39,8 +42,24 @@ impl ClientContext for Tell {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(%error, reason, "kafka");
+        let error = error.to_string();
+        if is_news(&error) {
+            tracing::warn!(error, reason, "kafka");
+        }
     }
+}
+
+/// Whether this was not said a moment ago. While brokers are away librdkafka says so at each attempt,
+/// twenty times a second.
+fn is_news(error: &str) -> bool {
+    static SAID: Mutex<BTreeMap<String, Instant>> = Mutex::new(BTreeMap::new());
+    let (mut said, now) = (SAID.lock().unwrap_or_else(PoisonError::into_inner), Instant::now());
+    if said.get(error).is_some_and(|before| now.duration_since(*before) < AGAIN) {
+        return false;
+    }
+    // A map of causes, of which there are few.
+    said.insert(error.to_owned(), now);
+    true
 }
 
 pub(super) fn broker_error(brokers: &str, error: KafkaError) -> LogError {
@@ -113,5 +132,17 @@ async fn make_topics_when_there(settings: KafkaSettings) {
     while let Err(error) = create_topics(&settings).await {
         tracing::debug!(%error, "the topics cannot be made yet");
         tokio::time::sleep(PAUSE).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_trouble_is_told_once_at_a_time() {
+        assert!(is_news("AllBrokersDown, of this test"));
+        assert!(!is_news("AllBrokersDown, of this test"));
+        assert!(is_news("another"));
     }
 }
