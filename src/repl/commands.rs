@@ -32,6 +32,7 @@ pub const HELP: &str = "\
   \\timing             tell how long each answer took, or no longer
   \\format FORMAT      table, csv, json or ndjson from here on
   \\export FILE [SQL]  write the last answer, or this one, as the ending says: .csv, .json, .parquet, …
+  \\?                  this list
   \\q                  end the session, as Ctrl-D does
 Tab completes tables, columns and words of SQL; the arrow up and Ctrl-R find what was typed before.
 Ctrl-C stops a statement. Every statement sees what has come by then.";

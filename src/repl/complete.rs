@@ -268,12 +268,15 @@ mod tests {
         );
         assert_eq!(completed("SELECT bill| FROM calls"), ["bill_duration_seconds"]);
         assert_eq!(completed("SELECT c.bill| FROM calls AS c"), ["bill_duration_seconds"]);
-        assert_eq!(completed("SELECT d.forec| FROM calls c JOIN deals d"), ["forecasted_amount"]);
+        assert_eq!(
+            completed("SELECT d.deal_pi| FROM calls c JOIN deals d"),
+            ["deal_pipeline_id", "deal_pipeline_name"]
+        );
         assert_eq!(completed("SELECT bill|"), ["bill_duration_seconds"]);
         assert!(completed("SELECT bill| FROM deals").is_empty());
         assert_eq!(completed("sel|"), ["select"]);
         assert_eq!(completed("SEL|"), ["SELECT"]);
-        assert_eq!(completed("SELECT phone_|"), ["phone_e164"]);
+        assert_eq!(completed("SELECT phone_e|"), ["phone_e164"]);
         assert!(completed("|").is_empty());
     }
 
