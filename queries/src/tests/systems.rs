@@ -153,7 +153,7 @@ async fn what_there_is_can_be_asked() {
     let tables = sql_csv(&engine, "SHOW TABLES").await;
     for name in ["calls,VIEW", "calls_current,VIEW", "progress,", "deal_changes,VIEW"] {
         let name = name.trim_end_matches("VIEW");
-        assert!(tables.contains(&format!("ringlake,tables,{name}")), "{name} in {tables}");
+        assert!(tables.contains(&format!("ringlake,public,{name}")), "{name} in {tables}");
     }
     let columns = sql_csv(&engine, "SHOW COLUMNS FROM calls_current").await;
     assert!(columns.contains("talk_basis"), "{columns}");
