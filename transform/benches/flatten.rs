@@ -20,7 +20,9 @@ use ringlake_transform::{
 };
 use serde_json::Value;
 
-const EVENTS: usize = 4_000;
+const EVENTS: usize = 2_000;
+/// 2026-01-01T00:00:00Z.
+const FIRST_RECEIPT: i64 = 1_767_225_600_000_000;
 const ROUNDS: usize = 7;
 
 struct Payload {
@@ -57,13 +59,15 @@ fn parse_value(body: &[u8]) -> Value {
 }
 
 fn batch(system: &'static dyn System, payloads: &[Payload], first: i64) -> RawBatch {
+    // A payload comes again just beyond the window, so that no event is a repeat; and the last of all
+    // comes before 2106, where the memory of repeats ends.
+    let apart = system.repeat_window() / payloads.len() as i64 + 10_000_000;
     let event = |n: usize| {
-        let payload = &payloads[n % payloads.len()];
+        let payload = &payloads[(first as usize + n) % payloads.len()];
         RawEvent {
             resolution: None,
             offset: first + n as i64,
-            // Beyond every window, so that no event is a repeat.
-            received_at: 1_800_000_000_000_000 + (first + n as i64) * 864_000_000_000,
+            received_at: FIRST_RECEIPT + (first + n as i64) * apart,
             route: payload.route.clone(),
             body: payload.body.clone(),
             damaged: false,
