@@ -252,7 +252,11 @@ fn account<'p>(parameters: &'p Parameters<'_>) -> Option<&'p str> {
 }
 
 fn is_outgoing(parameters: &Parameters<'_>) -> Option<bool> {
-    let flow = parameters.get(Known::CallFlow)?;
+    direction(parameters.get(Known::CallFlow)?)
+}
+
+/// Whether a `CallFlow` is outgoing; none if it is neither way.
+fn direction(flow: &str) -> Option<bool> {
     match () {
         () if flow.eq_ignore_ascii_case("OUT") => Some(true),
         () if flow.eq_ignore_ascii_case("IN") => Some(false),
@@ -307,7 +311,8 @@ fn columns(row: &mut RowWriter<'_>, phase: &'static str, at: Micros, parameters:
                 true => {}
                 false => row.duplicate_text(name, value),
             },
-            Some((Known::CallFlow, _)) if outgoing.is_some() => {}
+            // A second one may tell something else.
+            Some((Known::CallFlow, _)) if outgoing.is_some() && direction(value) == outgoing => {}
             _ => row.extra_text(name, value),
         }
     }
