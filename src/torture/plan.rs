@@ -68,18 +68,9 @@ const STEPS: &[&str] = &[
     "sinks:sweep",
 ];
 
-/// And over Kafka.
-const STEPS_OF_KAFKA: &[&str] = &[
-    "ingest:produce",
-    "ringlake:release",
-    "sinks:parquet",
-    "sinks:write",
-    "sinks:place",
-    "sinks:commit",
-    "sinks:progress",
-    "sinks:checkpoint",
-    "sinks:sweep",
-];
+/// Those of the embedded log alone, and what is passed in their stead over Kafka.
+const STEPS_OF_EMBEDDED: &[&str] = &["ingest:create", "ingest:append", "ingest:trim", "sinks:tidy"];
+const STEPS_OF_KAFKA: &[&str] = &["ingest:produce"];
 
 /// How the lives of a round may end.
 #[derive(Clone, Debug, Default)]
@@ -98,11 +89,11 @@ impl Ends {
     /// The fail points that there are to die at, by the step that they belong to: a step that has a
     /// point for each table comes up no more often than others.
     fn steps(&self) -> Vec<Vec<String>> {
-        let named: Vec<&str> = self.points.iter().map(String::as_str).collect();
-        let steps = match (named.is_empty(), self.kafka) {
-            (false, _) => &named,
-            (true, true) => STEPS_OF_KAFKA,
-            (true, false) => STEPS,
+        let shared = STEPS.iter().filter(|step| !STEPS_OF_EMBEDDED.contains(step));
+        let steps: Vec<&str> = match (self.points.is_empty(), self.kafka) {
+            (false, _) => self.points.iter().map(String::as_str).collect(),
+            (true, true) => STEPS_OF_KAFKA.iter().chain(shared).copied().collect(),
+            (true, false) => STEPS.to_vec(),
         };
         let of = |step: &&str| faults::points().filter(|point| point.starts_with(step)).collect();
         steps.iter().map(of).filter(|points: &Vec<String>| !points.is_empty()).collect()

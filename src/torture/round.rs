@@ -1,7 +1,7 @@
 //! One round: a folder, its lives, and the count at the end.
 
 use std::collections::HashMap;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -136,8 +136,7 @@ impl<'a> Round<'a> {
                     outcome.aborts += self.crew.bury()?;
                     return Ok(());
                 }
-                let what = format!("the server would not start: {status}");
-                return Err(Error::failed(what, "its last messages are below"));
+                return Err(would_not_start(status));
             }
             let wanted = before + (share as f64 * after) as u64;
             self.wait_acknowledged(wanted).await?;
@@ -274,8 +273,7 @@ impl<'a> Round<'a> {
         for _ in 0..5 {
             self.crew.gather(&calm, 2).await?;
             if let Started::Ended(status) = self.crew.wait_ready().await? {
-                let what = format!("the server would not start: {status}");
-                return Err(Error::failed(what, "its last messages are below"));
+                return Err(would_not_start(status));
             }
             self.wait_calm().await?;
             // What is not committed in the time that a stop may take is for the next start.
@@ -371,4 +369,8 @@ impl<'a> Round<'a> {
                 .push(format!("the topics {prefix}… are left there too; remove them afterwards"));
         }
     }
+}
+
+fn would_not_start(status: ExitStatus) -> Error {
+    Error::failed(format!("the server would not start: {status}"), "its last messages are below")
 }
