@@ -62,10 +62,9 @@ impl Root {
         let (scheme, _) =
             ObjectStoreScheme::parse(&url).map_err(|e| bad(url.as_str(), Box::new(e)))?;
         let (feature, built) = match scheme {
-            ObjectStoreScheme::AmazonS3 => ("s3", cfg!(feature = "s3")),
-            ObjectStoreScheme::GoogleCloudStorage => ("gcs", cfg!(feature = "gcs")),
+                        ObjectStoreScheme::GoogleCloudStorage => ("gcs", cfg!(feature = "gcs")),
             ObjectStoreScheme::MicrosoftAzure => ("azure", cfg!(feature = "azure")),
-            ObjectStoreScheme::Memory => ("", true),
+            ObjectStoreScheme::AmazonS3 | ObjectStoreScheme::Memory => ("", true),
             _ => ("", false),
         };
         if !built {
