@@ -62,7 +62,7 @@ impl Root {
         let (scheme, _) =
             ObjectStoreScheme::parse(&url).map_err(|e| bad(url.as_str(), Box::new(e)))?;
         let (feature, built) = match scheme {
-                        ObjectStoreScheme::GoogleCloudStorage => ("gcs", cfg!(feature = "gcs")),
+            ObjectStoreScheme::GoogleCloudStorage => ("gcs", cfg!(feature = "gcs")),
             ObjectStoreScheme::MicrosoftAzure => ("azure", cfg!(feature = "azure")),
             ObjectStoreScheme::AmazonS3 | ObjectStoreScheme::Memory => ("", true),
             _ => ("", false),

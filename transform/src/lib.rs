@@ -17,6 +17,7 @@ pub mod event;
 pub mod faults;
 pub mod flatten;
 pub mod folded;
+mod form;
 pub mod json;
 pub mod letters;
 pub mod merge;

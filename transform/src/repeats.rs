@@ -91,6 +91,15 @@ pub fn content_key(parts: &[&str]) -> String {
     hex(Parts::default().hash_with(parts))
 }
 
+/// As [`content_key`], of named parts in whatever order they were sent.
+pub fn unordered_key<'p>(of: &str, parts: impl Iterator<Item = (&'p str, &'p str)>) -> String {
+    // A sum is the same in any order, and unlike an exclusive or it counts equal parts.
+    let sum = parts.fold(0u128, |sum, (name, value)| {
+        sum.wrapping_add(xxh3_128_with_seed(value.as_bytes(), xxh3_64(name.as_bytes())))
+    });
+    hex(xxh3_128_with_seed(&sum.to_le_bytes(), xxh3_64(of.as_bytes())))
+}
+
 /// Parts of an identity, each apart from the next.
 ///
 /// They are gathered in one buffer: a hash that is fed piece by piece takes twice as long.
@@ -123,10 +132,10 @@ pub fn body_key(body: &[u8]) -> String {
 }
 
 fn hex(hash: u128) -> String {
-    let nibbles = (0..32).rev().map(|place| (hash >> (4 * place)) as u32 & 0xf);
-    let mut digits = String::with_capacity(32);
-    digits.extend(nibbles.filter_map(|nibble| char::from_digit(nibble, 16)));
-    digits
+    let nibbles = hash.to_be_bytes().map(|byte| [byte >> 4, byte & 0xf]);
+    let digit = |nibble: &u8| if *nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble };
+    let digits = nibbles.as_flattened().iter().map(digit).collect();
+    String::from_utf8(digits).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -161,6 +170,13 @@ mod tests {
     #[test]
     fn parts_are_kept_apart() {
         assert_ne!(content_key(&["ab", "c"]), content_key(&["a", "bc"]));
+        let unordered =
+            |parts: &[(&'static str, &'static str)]| unordered_key("x", parts.iter().copied());
+        assert_eq!(unordered(&[("a", "b"), ("c", "d")]), unordered(&[("c", "d"), ("a", "b")]));
+        assert_ne!(unordered(&[("a", "b"), ("c", "d")]), unordered(&[("a", "d"), ("c", "b")]));
+        assert_ne!(unordered(&[("ab", "c")]), unordered(&[("a", "bc")]));
+        assert_ne!(unordered(&[("a", "b")]), unordered(&[("a", "b"), ("a", "b")]));
+        assert_ne!(unordered_key("x", [].into_iter()), unordered_key("y", [].into_iter()));
         assert_eq!(hex(0xab), format!("{:032x}", 0xab));
     }
 }

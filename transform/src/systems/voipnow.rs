@@ -13,8 +13,9 @@ use super::{Request, SplitEvent, System, freshworks};
 use crate::error::{Rejection, Stage};
 use crate::event::{Micros, RawEvent};
 use crate::flatten::{Head, Output};
+use crate::form;
 use crate::json::{Tape, Value, redact_iparams, split_events};
-use crate::repeats::content_key;
+use crate::repeats::unordered_key;
 use crate::rows::RowWriter;
 use crate::tables::CALLS;
 
@@ -24,11 +25,10 @@ const SYSTEM: &str = "voipnow";
 const ROUTES: &[&str] = &["dial-in", "dial-out", "answer", "hangup"];
 const TEN_MINUTES: Micros = 10 * 60 * 1_000_000;
 
-/// A parameter that this version knows, in the order of [`KNOWN`].
+/// A parameter that this version knows: its place in [`KNOWN`].
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Known {
     CallId,
-    CallStatus,
     CallerIdNum,
     CallerIdName,
     CallerIdNam,
@@ -36,23 +36,27 @@ enum Known {
     CalledExtension,
     CallerExtension,
     CalledNumber,
+    CallStatus,
     CallFlow,
     EventType,
 }
 
-/// Parameters in lower case, and their column. The older documentation prints `CallerIDNam`.
-const KNOWN: &[(&str, Known, Option<&str>)] = &[
-    ("callid", Known::CallId, Some("call_id")),
-    ("callstatus", Known::CallStatus, Some("status")),
-    ("calleridnum", Known::CallerIdNum, Some("caller_number")),
-    ("calleridname", Known::CallerIdName, Some("caller_name")),
-    ("calleridnam", Known::CallerIdNam, Some("caller_name")),
-    ("calleddid", Known::CalledDid, Some("called_did")),
-    ("calledextension", Known::CalledExtension, Some("called_extension")),
-    ("callerextension", Known::CallerExtension, Some("caller_extension")),
-    ("callednumber", Known::CalledNumber, Some("called_number")),
-    ("callflow", Known::CallFlow, None),
-    ("eventtype", Known::EventType, None),
+/// A parameter as it is documented, and its column.
+type Meaning = (&'static str, Known, Option<&'static str>);
+
+/// About in the order in which they are sent. The older documentation prints `CallerIDNam`.
+static KNOWN: [Meaning; 11] = [
+    ("CallID", Known::CallId, Some("call_id")),
+    ("CallerIDNum", Known::CallerIdNum, Some("caller_number")),
+    ("CallerIDName", Known::CallerIdName, Some("caller_name")),
+    ("CallerIDNam", Known::CallerIdNam, Some("caller_name")),
+    ("CalledDID", Known::CalledDid, Some("called_did")),
+    ("CalledExtension", Known::CalledExtension, Some("called_extension")),
+    ("CallerExtension", Known::CallerExtension, Some("caller_extension")),
+    ("CalledNumber", Known::CalledNumber, Some("called_number")),
+    ("CallStatus", Known::CallStatus, Some("status")),
+    ("CallFlow", Known::CallFlow, None),
+    ("EventType", Known::EventType, None),
 ];
 
 impl System for VoipNow {
@@ -148,7 +152,7 @@ fn call(
 struct Parameter<'e> {
     name: Cow<'e, str>,
     value: Cow<'e, str>,
-    known: Option<(Known, Option<&'static str>)>,
+    known: Option<&'static Meaning>,
 }
 
 /// The parameters of one event, in the order sent.
@@ -160,7 +164,7 @@ struct Parameters<'e> {
 
 impl<'e> Parameters<'e> {
     fn form(body: &'e [u8]) -> Self {
-        Self::read(pairs(body).filter(|(name, _)| name != "iparams"))
+        Self::read(form::pairs(body).filter(|(name, _)| name != "iparams"))
     }
 
     /// The last of equal names counts, and so comes first.
@@ -176,12 +180,18 @@ impl<'e> Parameters<'e> {
 
     fn read(pairs: impl Iterator<Item = (Cow<'e, str>, Cow<'e, str>)>) -> Self {
         let mut parameters = Self { all: Vec::with_capacity(16), first: [None; KNOWN.len()] };
+        // Senders keep the order and the case of the documentation.
+        let mut next = 0;
         for (name, value) in pairs {
-            let known = KNOWN.iter().find(|(known, ..)| known.eq_ignore_ascii_case(&name));
-            let known = known.map(|(_, known, column)| (*known, *column));
-            let first = known.and_then(|(known, _)| parameters.first.get_mut(known as usize));
-            if let Some(first) = first {
-                first.get_or_insert(parameters.all.len());
+            let mut later = KNOWN.iter().skip(next);
+            let known = later
+                .find(|(known, ..)| *known == name)
+                .or_else(|| KNOWN.iter().find(|(known, ..)| known.eq_ignore_ascii_case(&name)));
+            if let Some((_, known, _)) = known {
+                next = *known as usize + 1;
+                if let Some(first) = parameters.first.get_mut(*known as usize) {
+                    first.get_or_insert(parameters.all.len());
+                }
             }
             parameters.all.push(Parameter { name, value, known });
         }
@@ -198,22 +208,6 @@ impl<'e> Parameters<'e> {
     fn some(&self, known: Known) -> Option<&str> {
         self.get(known).filter(|value| !value.is_empty())
     }
-}
-
-/// Names and values of a form. Most are spelled as they are read, which needs no decoder.
-fn pairs(form: &[u8]) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-    form.split(|byte| *byte == b'&').filter_map(|pair| match plain(pair) {
-        Some((name, value)) => Some((name.into(), value.into())),
-        None => form_urlencoded::parse(pair).next(),
-    })
-}
-
-fn plain(pair: &[u8]) -> Option<(&str, &str)> {
-    if pair.is_empty() || memchr::memchr2(b'%', b'+', pair).is_some() {
-        return None;
-    }
-    let text = std::str::from_utf8(pair).ok()?;
-    Some(text.split_once('=').unwrap_or((text, "")))
 }
 
 /// What happened, by route, by the parameter that a derivative product sends, or by inference.
@@ -235,15 +229,8 @@ fn phase(route: Option<&str>, parameters: &Parameters<'_>) -> &'static str {
 
 /// A hash of the route and the parameters, in whatever order they were sent.
 fn key(route: Option<&str>, parameters: &Parameters<'_>) -> String {
-    let mut pairs: Vec<(&str, &str)> =
-        parameters.all.iter().map(|p| (&*p.name, &*p.value)).collect();
-    pairs.sort_unstable();
-    let mut parts = Vec::with_capacity(1 + 2 * pairs.len());
-    parts.push(route.unwrap_or_default());
-    for (name, value) in pairs {
-        parts.extend([name, value]);
-    }
-    content_key(&parts)
+    let pairs = parameters.all.iter().map(|p| (&*p.name, &*p.value));
+    unordered_key(route.unwrap_or_default(), pairs)
 }
 
 /// The organisation's prefix of an extended extension number, `yyyy` of `yyyy*zzz`.
@@ -304,15 +291,16 @@ fn columns(row: &mut RowWriter<'_>, phase: &'static str, at: Micros, parameters:
     for Parameter { name, value, known } in &parameters.all {
         match known {
             // The spelling of a misprint yields to the right one.
-            Some((Known::CallerIdNam, _)) if parameters.get(Known::CallerIdName).is_some() => {
+            Some((_, Known::CallerIdNam, _)) if parameters.get(Known::CallerIdName).is_some() => {
                 row.extra_text(name, value);
             }
-            Some((_, Some(column))) => match row.try_text(column, value) {
+            Some((_, _, Some(column))) => match row.try_text(column, value) {
                 true => {}
                 false => row.duplicate_text(name, value),
             },
             // A second one may tell something else.
-            Some((Known::CallFlow, _)) if outgoing.is_some() && direction(value) == outgoing => {}
+            Some((_, Known::CallFlow, _)) if outgoing.is_some() && direction(value) == outgoing => {
+            }
             _ => row.extra_text(name, value),
         }
     }
