@@ -7,20 +7,20 @@ use std::borrow::Cow;
 
 /// Names and values of a form, in its order.
 pub fn pairs(form: &[u8]) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-    form.split(|byte| *byte == b'&').filter_map(|pair| match simple(pair) {
-        Some(simple) => Some(simple),
-        None => form_urlencoded::parse(pair).next(),
-    })
+    let (text, bytes) = std::str::from_utf8(form).map_or(("", form), |text| (text, &[]));
+    let simple = |pair| simple(pair).or_else(|| form_urlencoded::parse(str::as_bytes(pair)).next());
+    text.split('&').filter_map(simple).chain(form_urlencoded::parse(bytes))
 }
 
 /// A pair as almost all are: spelled as it is read but for some `%2B` in its value. It says what the
 /// decoder of forms says, which copies each pair and takes most of an event's time.
-fn simple(pair: &[u8]) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
-    let (name, value) = std::str::from_utf8(pair).ok()?.split_once('=')?;
-    let value = match memchr::memchr2(b'%', b'+', pair) {
+fn simple(pair: &str) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
+    let equals = memchr::memchr(b'=', pair.as_bytes())?;
+    let (name, value) = (pair.get(..equals)?, pair.get(equals + 1..)?);
+    let value = match memchr::memchr2(b'%', b'+', pair.as_bytes()) {
         None => value.into(),
         // One in the name is left to the decoder.
-        Some(at) => unescaped(value.as_bytes(), at.checked_sub(name.len() + 1)?)?.into(),
+        Some(at) => unescaped(value.as_bytes(), at.checked_sub(equals + 1)?)?.into(),
     };
     Some((name.into(), value))
 }
