@@ -8,6 +8,7 @@ all of them. Prints how many cells agree; ends with 1 and shows
 the first that do not.
 """
 
+import bisect
 import csv
 import datetime as dt
 import io
@@ -274,9 +275,9 @@ def load_agents(db, events, calls, zone):
                      for day, seconds in zone.days(since, until))
     for call in calls:
         if call.agent and call.talked and zone.has(call.started):
-            before = [state for state in states.get((call.system, call.account, call.agent), [])
-                      if state[0] <= call.started]
-            _, state, is_offline = before[-1] if before else (None, None, None)
+            told = states.get((call.system, call.account, call.agent), [])
+            before = bisect.bisect_right(told, call.started, key=lambda state: state[0])
+            _, state, is_offline = told[before - 1] if before else (None, None, None)
             rows.append((call.system, call.account, call.agent, state, *zone.clock(call.started)[1:], is_offline, None,
                          True, call.talked))
     table(db, "agents", "system VARCHAR, account VARCHAR, agent VARCHAR, presence VARCHAR, day DATE, week DATE, "
