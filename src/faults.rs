@@ -1,20 +1,25 @@
-//! What happens at a fail point, and which mutant this is: as two variables of the environment say.
+//! What happens at a fail point, which mutant this is, and who is told what it syncs: as variables of the
+//! environment say.
 //!
 //! `RINGLAKE_FAILPOINT=sinks:commit-calls:before:2` aborts when that point is passed for the second
-//! time; without the count, the first. `RINGLAKE_MUTANT=trim-too-early` makes a debug build faulty. Both
-//! are read once, at the start. At a point nothing else may happen than abort, so that what is tested is
-//! a real death.
+//! time; without the count, the first. `RINGLAKE_MUTANT=trim-too-early` makes a debug build faulty.
+//! `RINGLAKE_WITNESS` names a folder of `ringlake torture` in which notes are made for its modelled power
+//! cuts. All are read once, at the start. At a point nothing else may happen than abort, so that what is
+//! tested is a real death.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ringlake_transform::faults::{self, MUTANTS};
+use ringlake_transform::witness;
 
 use crate::error::Error;
 use crate::names::nearest;
+use crate::torture::Recorder;
 
 pub const FAILPOINT: &str = "RINGLAKE_FAILPOINT";
 pub const MUTANT: &str = "RINGLAKE_MUTANT";
+pub const WITNESS: &str = "RINGLAKE_WITNESS";
 
 struct Armed {
     name: String,
@@ -23,7 +28,7 @@ struct Armed {
 
 static ARMED: OnceLock<Armed> = OnceLock::new();
 
-/// Reads the two variables.
+/// Reads the variables.
 ///
 /// # Errors
 /// Wrong usage, if one names nothing that is there.
@@ -38,6 +43,10 @@ pub fn start() -> Result<(), Error> {
             return Err(unknown(MUTANT, &name, MUTANTS.iter().map(|(name, _)| *name)));
         };
         faults::mutate(*mutant);
+    }
+    if let Some(folder) = variable(WITNESS) {
+        let recorder = Recorder::new(folder.clone().into());
+        witness::watch(Box::new(recorder.map_err(Error::file("make notes in", folder))?));
     }
     Ok(())
 }

@@ -9,6 +9,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
+use ringlake_transform::witness::tell;
+
 use crate::error::LogError;
 
 const FILE: &str = "ringlake.lock";
@@ -70,6 +72,9 @@ pub fn make_folder(folder: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(&folder)?;
+    for part in &missing {
+        tell(|witness| witness.names(part, part))?;
+    }
     missing.iter().filter_map(|part| part.parent()).try_for_each(sync_folder)
 }
 
@@ -87,7 +92,8 @@ fn read_pid(file: &mut File) -> Option<u32> {
 
 /// Makes a created, renamed or removed entry of this folder durable.
 pub(crate) fn sync_folder(folder: &Path) -> std::io::Result<()> {
-    File::open(folder)?.sync_all()
+    File::open(folder)?.sync_all()?;
+    tell(|witness| witness.folder_synced(folder))
 }
 
 #[cfg(test)]

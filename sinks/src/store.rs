@@ -27,6 +27,7 @@ use object_store::{
     UploadPart,
 };
 use ringlake_transform::faults::{self, Mutant, Side};
+use ringlake_transform::witness::tell;
 
 const NAME: &str = "DurableStore";
 
@@ -108,23 +109,35 @@ fn at(path: &FsPath) -> impl FnOnce(io::Error) -> io::Error {
 }
 
 impl Disk {
-    fn sync(&self, file: &File, counter: &AtomicU64) -> io::Result<()> {
-        if left_out(std::ptr::eq(counter, &self.folder_syncs)) {
+    fn sync_file(&self, file: &File, path: &FsPath) -> io::Result<()> {
+        if faults::is_mutant(Mutant::FileWithoutSync) {
             return Ok(());
         }
-        file.sync_all().inspect_err(|_| self.failed.store(true, Ordering::Release))?;
-        counter.fetch_add(1, Ordering::Relaxed);
-        Ok(())
+        let synced = file.sync_all().and_then(|()| tell(|witness| witness.synced(path)));
+        self.count(synced, &self.file_syncs)
     }
 
     fn sync_folder(&self, folder: &FsPath) -> io::Result<()> {
         let file = File::open(folder).map_err(at(folder))?;
-        self.sync(&file, &self.folder_syncs).map_err(at(folder))
+        if faults::is_mutant(Mutant::FolderWithoutSync) {
+            return Ok(());
+        }
+        let synced = file.sync_all().and_then(|()| tell(|witness| witness.folder_synced(folder)));
+        self.count(synced, &self.folder_syncs).map_err(at(folder))
+    }
+
+    fn count(&self, synced: io::Result<()>, counter: &AtomicU64) -> io::Result<()> {
+        synced.inspect_err(|_| self.failed.store(true, Ordering::Release))?;
+        counter.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     fn make_base(&self, base: &FsPath) -> io::Result<()> {
         let missing: Vec<_> = base.ancestors().take_while(|folder| !folder.exists()).collect();
         fs::create_dir_all(base).map_err(at(base))?;
+        for folder in &missing {
+            tell(|witness| witness.names(folder, folder))?;
+        }
         for parent in missing.iter().filter_map(|folder| folder.parent()) {
             self.sync_folder(parent)?;
         }
@@ -150,8 +163,10 @@ impl Disk {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => {
                 return Err(at(folder)(error));
             }
-            _ => self.sync_folder(parent)?,
+            Err(_) => {}
+            Ok(()) => tell(|witness| witness.names(folder, folder))?,
         }
+        self.sync_folder(parent)?;
         self.kept().insert(folder.to_path_buf());
         Ok(())
     }
@@ -163,9 +178,10 @@ impl Disk {
         let placed = payload
             .iter()
             .try_for_each(|part| file.write_all(part))
-            .and_then(|()| self.sync(&file, &self.file_syncs))
+            .and_then(|()| self.sync_file(&file, &staged))
             .and_then(|()| {
                 faults::pass("sinks:place", Side::Before);
+                tell(|witness| witness.names(&staged, path))?;
                 match mode {
                     PutMode::Create => fs::hard_link(&staged, path),
                     _ => fs::rename(&staged, path),
@@ -182,19 +198,12 @@ impl Disk {
     }
 }
 
-/// Whether a mutant leaves this sync out.
-fn left_out(of_folder: bool) -> bool {
-    match of_folder {
-        true => faults::is_mutant(Mutant::FolderWithoutSync),
-        false => faults::is_mutant(Mutant::FileWithoutSync),
-    }
-}
-
 /// A new file beside `path`. A name that ends in `#<digits>` is left out of listings.
 fn stage(path: &FsPath) -> io::Result<(File, PathBuf)> {
     let mut staged = path.as_os_str().to_owned();
     staged.push(format!("#{}", uuid::Uuid::new_v4().as_u64_pair().0));
     let staged = PathBuf::from(staged);
+    tell(|witness| witness.creates(&staged)).map_err(at(&staged))?;
     let file =
         OpenOptions::new().write(true).create_new(true).open(&staged).map_err(at(&staged))?;
     Ok((file, staged))
@@ -308,7 +317,7 @@ impl DurableStore {
 
 fn settle_file(disk: &Disk, path: &FsPath) -> io::Result<()> {
     let file = File::open(path).map_err(at(path))?;
-    disk.sync(&file, &disk.file_syncs)?;
+    disk.sync_file(&file, path)?;
     path.parent().map_or(Ok(()), |folder| disk.sync_folder(folder))
 }
 
@@ -360,7 +369,11 @@ impl MultipartUpload for DurableUpload {
     async fn complete(&mut self) -> Result<PutResult> {
         let result = self.upload.complete().await?;
         let path = self.path.clone();
-        self.store.blocking(move |disk| settle_file(disk, &path)).await?;
+        let settle = move |disk: &Disk| {
+            tell(|witness| witness.creates(&path).and_then(|()| witness.names(&path, &path)))?;
+            settle_file(disk, &path)
+        };
+        self.store.blocking(settle).await?;
         Ok(result)
     }
 

@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::config::Span;
 use crate::error::Error;
 use crate::stop::Stop;
-use crate::torture::{self, Ending, Ends, Outcome, Settings};
+use crate::torture::{self, Ending, Ends, Outcome, Power, Settings};
 use crate::wiring;
 
 /// Kill the server again and again under load, cut its power, and count what is in the tables
@@ -24,8 +24,9 @@ Examples:
 Everything happens in folders of its own, which are gone afterwards, and over the loopback interface. A round
 is a fresh folder: its server lives many short lives, each ended by a kill, an abort at a fail point, a power
 cut, a failing disk or a stop; then every event that was acknowledged must be there once, as it was sent.
-Power cuts need FUSE (Linux, /dev/fuse, and root or fusermount3): the disk forgets and tears what was not
-synced. It ends with 1 if an event is lost, there twice, or wrong.")]
+At a power cut the disk forgets and tears what was not synced: a FUSE file system (Linux, /dev/fuse, and root
+or fusermount3), or, where there is none, the log and the tables tell what they sync, and the rest is taken
+back. The line at the end says which. It ends with 1 if an event is lost, there twice, or wrong.")]
 pub struct Args {
     /// The same seed gives the same events and the same plan [default: from the clock]
     #[arg(long)]
@@ -51,8 +52,11 @@ pub struct Args {
     /// Connections to send over
     #[arg(long, default_value_t = 8)]
     connections: usize,
-    /// Leave the power on: only kills, aborts and stops
-    #[arg(long)]
+    /// How the power is cut [default: fuse where it can be used, else modelled]
+    #[arg(long, value_name = "HOW")]
+    power: Option<Power>,
+    /// Leave the power on: only kills, aborts and stops; the same as --power off
+    #[arg(long, conflicts_with = "power")]
     no_power_cuts: bool,
     /// host:port of brokers: torture `ingest` and several `write` over Kafka, in topics that are gone afterwards
     #[arg(long, value_name = "BROKERS")]
@@ -70,17 +74,23 @@ fn parse_point(text: &str) -> Result<String, String> {
 }
 
 pub async fn run(args: Args, app: &App) -> Result<(), Error> {
-    let power = !args.no_power_cuts && torture::has_power();
-    if !power && !args.no_power_cuts {
-        app.console.note("there is no FUSE here: the power stays on, only processes are killed");
-    }
+    let power = match args.no_power_cuts {
+        true => Power::Off,
+        false => args.power.unwrap_or_else(Power::here),
+    };
     let seed = args.seed.unwrap_or_else(|| crate::pipeline::now().unsigned_abs() / 1_000_000);
     let settings = Settings {
         seed,
         rounds: args.rounds.unwrap_or(u64::MAX),
         time: if args.rounds.is_some() { std::time::Duration::MAX } else { args.time.0 },
         lives: args.lives.max(1),
-        ends: Ends { kinds: args.ends, points: args.at, power, kafka: args.kafka.is_some() },
+        ends: Ends {
+            kinds: args.ends,
+            points: args.at,
+            power: power != Power::Off,
+            kafka: args.kafka.is_some(),
+        },
+        power,
         events: args.events.max(1),
         senders: args.connections.max(1),
         kafka: args.kafka.as_ref().map(|_| wiring::kafka(app.config())),
@@ -100,7 +110,7 @@ pub async fn run(args: Args, app: &App) -> Result<(), Error> {
         app.console.note(fault);
     }
     let mut out = app.console.data();
-    std::io::Write::write_fmt(&mut out, format_args!("{}\n", outcome.line(seed)))
+    std::io::Write::write_fmt(&mut out, format_args!("{}\n", outcome.line(seed, power)))
         .and_then(|()| std::io::Write::flush(&mut out))
         .map_err(Error::Output)?;
     if outcome.is_stopped {

@@ -14,8 +14,13 @@ const KAFKA_OPTIONS: &str = "RINGLAKE_LOG_KAFKA_OPTIONS_";
 const FILE: &str = "_FILE";
 const SECRETS: &[&str] = &["PASSWORD", "SECRET"];
 /// Variables that are no settings: flags of the command line read them themselves.
-const NOT_SETTINGS: &[&str] =
-    &["RINGLAKE_CONFIG", "RINGLAKE_LOG_FILTER", "RINGLAKE_FAILPOINT", "RINGLAKE_MUTANT"];
+const NOT_SETTINGS: &[&str] = &[
+    "RINGLAKE_CONFIG",
+    "RINGLAKE_LOG_FILTER",
+    "RINGLAKE_FAILPOINT",
+    "RINGLAKE_MUTANT",
+    "RINGLAKE_WITNESS",
+];
 /// A system's token, in place of the one in the data folder: `RINGLAKE_TOKEN_` and its name.
 pub const TOKEN: &str = "RINGLAKE_TOKEN_";
 /// The secret with which a system's vendor signs its requests: `RINGLAKE_SECRET_` and its name.

@@ -45,7 +45,7 @@ pub struct Crew {
 impl Crew {
     pub fn new(mut binary: Binary, cluster: Option<Cluster>, tables: PathBuf) -> Self {
         if let Some(cluster) = &cluster {
-            binary.variables = cluster.variables();
+            binary.variables.extend(cluster.variables());
         }
         Self {
             binary,

@@ -1,8 +1,8 @@
 //! Torture: the real server under load, killed and robbed of its power again and again, and then counted.
 //!
 //! ```text
-//! Source ─ events from the seed ─▶ Load ─ HTTP ─▶ ringlake serve ─ files ─▶ Place (FUSE: a disk that
-//!    │                               │ acknowledged    ▲ kill, abort,               loses its power)
+//! Source ─ events from the seed ─▶ Load ─ HTTP ─▶ ringlake serve ─ files ─▶ Place (FUSE, or modelled:
+//!    │                               │ acknowledged    ▲ kill, abort,           a disk that loses its power)
 //!    ▼                               ▼                 │ stop, cut, trouble             │
 //! Ledger: what has to be there ◀─────┘               Plan: from the seed                ▼
 //!    └───────────────── Verdict: lost, twice, wrong ◀──── all rows, and `ringlake verify`
@@ -32,6 +32,7 @@ mod crew;
 mod disk;
 mod ledger;
 mod load;
+mod modelled;
 #[cfg(target_os = "linux")]
 mod mount;
 mod place;
@@ -42,7 +43,8 @@ mod source;
 
 pub use disk::Losses;
 pub use ledger::Verdict;
-pub use place::has_power;
+pub use modelled::Recorder;
+pub use place::Power;
 pub use plan::{Ending, Ends};
 
 use round::Round;
@@ -57,6 +59,7 @@ pub struct Settings {
     /// Of a round.
     pub lives: usize,
     pub ends: Ends,
+    pub power: Power,
     pub events: usize,
     pub senders: usize,
     /// Brokers, where the log is to be Kafka.
@@ -93,7 +96,7 @@ pub struct Outcome {
 
 impl Outcome {
     /// The one line that tells it all.
-    pub fn line(&self, seed: u64) -> String {
+    pub fn line(&self, seed: u64, power: Power) -> String {
         let Self { kills, aborts, cuts, troubles, stops, refusals, .. } = self;
         let Self { pages, torn, names, sent, acknowledged, repeated, rounds, .. } = self;
         let Verdict { lost, twice, wrong } = self.verdict;
@@ -102,10 +105,11 @@ impl Outcome {
             count => format!(", {count} rebalances"),
         };
         format!(
-            "torture: {kills} kills, {aborts} deaths at fail points, {cuts} power cuts ({pages} pages and \
+            "torture: {kills} kills, {aborts} deaths at fail points, {cuts} power cuts ({}: {pages} pages and \
              {names} names dropped, {torn} pages torn), {troubles} storage troubles ({refusals} calls \
              refused), {stops} stops{rebalances}; {sent} events, {acknowledged} acknowledged, {repeated} repeated; \
              {lost} lost, {twice} twice, {wrong} wrong; seed {seed}, {rounds} rounds, {} s",
+            power.as_str(),
             self.took.as_secs()
         )
     }

@@ -1,39 +1,69 @@
-//! Where the server's data lie: on a disk that can lose its power, or, where there is no FUSE, in a folder.
+//! Where the server's data lie: in a folder whose disk can lose its power, in one of two ways, or cannot.
 
 use std::path::{Path, PathBuf};
 
 use rand_chacha::ChaCha8Rng;
 use tempfile::TempDir;
 
-use super::disk::{Disk, Losses, Trouble};
-use crate::error::Error;
-
+#[cfg(target_os = "linux")]
+use super::disk::Disk;
+use super::disk::{Losses, Trouble};
+use super::modelled::Modelled;
 #[cfg(target_os = "linux")]
 use super::mount::{Mounted, SharedDisk, lock};
+use crate::error::Error;
+use crate::faults::WITNESS;
+
+/// How the power is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Power {
+    /// A FUSE file system forgets and tears what was not synced (Linux, /dev/fuse)
+    Fuse,
+    /// The log and the tables tell what they sync, and the rest is taken back
+    Modelled,
+    /// Never
+    Off,
+}
+
+impl Power {
+    /// The best that this machine allows: there may be no FUSE, or not for us.
+    pub fn here() -> Self {
+        let fuse = std::fs::File::options().read(true).write(true).open("/dev/fuse");
+        match cfg!(target_os = "linux") && fuse.is_ok() {
+            true => Self::Fuse,
+            false => Self::Modelled,
+        }
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fuse => "fuse",
+            Self::Modelled => "modelled",
+            Self::Off => "off",
+        }
+    }
+}
 
 /// A folder for one round; what is in it goes with it.
 pub struct Place {
-    #[cfg(target_os = "linux")]
-    powered: Option<Powered>,
+    powered: Powered,
     scratch: TempDir,
 }
 
-#[cfg(target_os = "linux")]
-struct Powered {
-    disk: SharedDisk,
-    // None only while it is mounted anew.
-    mounted: Option<Mounted>,
-}
-
-/// Whether this machine can mount such a disk: there is FUSE, and we may use it.
-pub fn has_power() -> bool {
-    let fuse = std::fs::File::options().read(true).write(true).open("/dev/fuse");
-    cfg!(target_os = "linux") && fuse.is_ok()
+enum Powered {
+    #[cfg(target_os = "linux")]
+    Fuse {
+        disk: SharedDisk,
+        // None only while it is mounted anew.
+        mounted: Option<Mounted>,
+    },
+    Modelled(Box<Modelled>),
+    Off,
 }
 
 impl Place {
-    /// Below `folder`; with `power`, on a disk of its own.
-    pub fn new(folder: &Path, power: bool, dice: ChaCha8Rng) -> Result<Self, Error> {
+    /// Below `folder`.
+    pub fn new(folder: &Path, power: Power, dice: ChaCha8Rng) -> Result<Self, Error> {
         let scratch = tempfile::Builder::new()
             .prefix("ringlake-torture-")
             .tempdir_in(folder)
@@ -42,27 +72,27 @@ impl Place {
             let path = scratch.path().join(name);
             std::fs::create_dir(&path).map_err(Error::file("make", path))?;
         }
-        #[cfg(target_os = "linux")]
-        {
-            let mut place = Self { powered: None, scratch };
-            if power {
-                let disk = Disk::new(place.scratch.path().join("below"), dice);
-                let disk = SharedDisk::new(disk.into());
-                let mounted = Some(place.mount(&disk)?);
-                place.powered = Some(Powered { disk, mounted });
+        let below = scratch.path().join("below");
+        let powered = match power {
+            #[cfg(target_os = "linux")]
+            Power::Fuse => {
+                let disk = SharedDisk::new(Disk::new(below, dice).into());
+                let mounted = Some(mount(&disk, &scratch.path().join("disk"))?);
+                Powered::Fuse { disk, mounted }
             }
-            Ok(place)
-        }
-        #[cfg(not(target_os = "linux"))]
-        {
-            let _ = (power, dice);
-            Ok(Self { scratch })
-        }
+            #[cfg(not(target_os = "linux"))]
+            Power::Fuse => {
+                return Err(Error::failed("there is no FUSE here", "try --power modelled"));
+            }
+            Power::Modelled => Powered::Modelled(Modelled::new(below, dice).into()),
+            Power::Off => Powered::Off,
+        };
+        Ok(Self { powered, scratch })
     }
 
     /// The data folder.
     pub fn data(&self) -> PathBuf {
-        self.scratch.path().join("disk/data")
+        self.disk().join("data")
     }
 
     /// The tables in it.
@@ -70,78 +100,94 @@ impl Place {
         self.data().join("tables")
     }
 
+    fn disk(&self) -> PathBuf {
+        self.scratch.path().join("disk")
+    }
+
     /// Where the server's messages go.
     pub fn messages(&self) -> PathBuf {
         self.scratch.path().join("messages")
     }
 
+    /// What tells a server that it is to tell what it syncs.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        match &self.powered {
+            Powered::Modelled(modelled) => {
+                vec![(WITNESS.to_owned(), modelled.folder().display().to_string())]
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// Copies what is there to `to`, to be looked at.
     pub fn keep(&self, to: &Path) -> std::io::Result<()> {
-        copy(&self.scratch.path().join("disk"), to)?;
+        copy(&self.disk(), to)?;
         std::fs::copy(self.messages(), to.join("messages")).map(|_| ())
     }
+
+    /// Takes back what was not synced. Nobody may have a file open.
+    pub fn cut_power(&mut self) -> Result<(), Error> {
+        let at = self.disk();
+        match &mut self.powered {
+            #[cfg(target_os = "linux")]
+            Powered::Fuse { disk, mounted } => {
+                if let Some(mounted) = mounted.take() {
+                    mounted.unmount().map_err(Error::file("unmount", &at))?;
+                }
+                lock(disk).cut_power();
+                *mounted = Some(mount(disk, &at)?);
+                Ok(())
+            }
+            Powered::Modelled(modelled) => {
+                modelled.cut_power().map_err(Error::file("cut the power of", at))
+            }
+            Powered::Off => Ok(()),
+        }
+    }
+
+    /// From here on the device behaves like this.
+    pub fn trouble(&self, trouble: Trouble) -> Result<(), Error> {
+        match &self.powered {
+            #[cfg(target_os = "linux")]
+            Powered::Fuse { disk, .. } => lock(disk).trouble = trouble,
+            Powered::Modelled(modelled) => {
+                modelled.trouble(trouble).map_err(Error::file("write in", modelled.folder()))?;
+            }
+            Powered::Off => {}
+        }
+        Ok(())
+    }
+
+    /// What power cuts took, and how many operations were refused.
+    pub fn losses(&self) -> (Losses, u64) {
+        match &self.powered {
+            #[cfg(target_os = "linux")]
+            Powered::Fuse { disk, .. } => {
+                let disk = lock(disk);
+                (disk.losses, disk.refusals)
+            }
+            Powered::Modelled(modelled) => modelled.losses(),
+            Powered::Off => (Losses::default(), 0),
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn mount(disk: &SharedDisk, at: &Path) -> Result<Mounted, Error> {
+    Mounted::new(disk, at).map_err(Error::file("mount a disk at", at))
 }
 
 #[cfg(target_os = "linux")]
 impl Drop for Place {
     fn drop(&mut self) {
-        let Some(powered) = self.powered.take() else { return };
-        drop(powered.mounted);
+        let at = self.disk();
+        let Powered::Fuse { mounted, .. } = &mut self.powered else { return };
+        drop(mounted.take());
         // If somebody was still there, it goes as soon as they are not.
-        let at = self.scratch.path().join("disk");
         let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
         if mounts.contains(&*at.to_string_lossy()) {
             let _ = std::process::Command::new("umount").arg("-l").arg(&at).status();
         }
-    }
-}
-
-#[cfg(target_os = "linux")]
-impl Place {
-    fn mount(&self, disk: &SharedDisk) -> Result<Mounted, Error> {
-        let at = self.scratch.path().join("disk");
-        Mounted::new(disk, &at).map_err(Error::file("mount a disk at", at))
-    }
-
-    /// Unmounts, rolls back to what is durable, mounts again. Nobody may have a file open.
-    pub fn cut_power(&mut self) -> Result<(), Error> {
-        let Some(mut powered) = self.powered.take() else { return Ok(()) };
-        if let Some(mounted) = powered.mounted.take() {
-            let at = self.scratch.path().join("disk");
-            mounted.unmount().map_err(Error::file("unmount", at))?;
-        }
-        lock(&powered.disk).cut_power();
-        powered.mounted = Some(self.mount(&powered.disk)?);
-        self.powered = Some(powered);
-        Ok(())
-    }
-
-    /// From here on the device behaves like this.
-    pub fn trouble(&self, trouble: Trouble) {
-        if let Some(powered) = &self.powered {
-            lock(&powered.disk).trouble = trouble;
-        }
-    }
-
-    /// What power cuts took, and how many operations were refused.
-    pub fn losses(&self) -> (Losses, u64) {
-        self.powered.as_ref().map_or((Losses::default(), 0), |powered| {
-            let disk = lock(&powered.disk);
-            (disk.losses, disk.refusals)
-        })
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-impl Place {
-    pub fn cut_power(&mut self) -> Result<(), Error> {
-        Ok(())
-    }
-
-    pub fn trouble(&self, _: Trouble) {}
-
-    pub fn losses(&self) -> (Losses, u64) {
-        (Losses::default(), 0)
     }
 }
 

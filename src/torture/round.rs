@@ -46,8 +46,9 @@ pub struct Round<'a> {
 
 impl<'a> Round<'a> {
     pub async fn begin(settings: &'a Settings, seed: u64) -> Result<Self, Error> {
-        let place = Place::new(&settings.folder, settings.ends.power, dice(seed, 2))?;
-        let binary = Binary::new(place.data(), place.messages(), free_address()?)?;
+        let place = Place::new(&settings.folder, settings.power, dice(seed, 2))?;
+        let mut binary = Binary::new(place.data(), place.messages(), free_address()?)?;
+        binary.variables = place.variables();
         let cluster = match &settings.kafka {
             Some(kafka) => Some(Cluster::new(kafka, seed, &mut dice(seed, 4)).await?),
             None => None,
@@ -188,7 +189,7 @@ impl<'a> Round<'a> {
                     self.place.cut_power()?;
                     outcome.cuts += 1;
                 }
-                self.place.trouble(Trouble::None);
+                self.place.trouble(Trouble::None)?;
             }
             End::Stop => outcome.stops += self.crew.stop(plan.whom).await?.len() as u64,
         }
@@ -228,7 +229,7 @@ impl<'a> Round<'a> {
     async fn suffer(&mut self, trouble: Trouble, lasting: Duration) -> Result<(), Error> {
         self.load.rests.store(false, Ordering::Release);
         let refused = self.place.losses().1;
-        self.place.trouble(trouble);
+        self.place.trouble(trouble)?;
         let began = Instant::now();
         let mut struck = matches!(trouble, Trouble::Slow(_)).then(Instant::now);
         while began.elapsed() < OCCASION && self.crew.ended()?.is_none() {

@@ -17,7 +17,7 @@ const BETWEEN_COMMITS: &str = "sinks:commit-calls,sinks:commit-deals,sinks:progr
 const NOTICED_BY: &[(&str, &[&str])] = &[
     ("answer-before-write", &["--ends", "kill"]),
     ("answer-despite-error", &["--ends", "trouble"]),
-    ("log-without-sync", &["--ends", "kill"]),
+    ("log-without-sync", &["--ends", "cut"]),
     ("trim-too-early", &["--ends", "kill"]),
     ("file-without-sync", &["--ends", "cut"]),
     ("folder-without-sync", &["--ends", "cut"]),
@@ -50,12 +50,27 @@ fn every_mutant_is_here() {
     assert_eq!(here, all);
 }
 
-fn is_noticed(mutant: &str) {
+/// Kills, cuts and failing disks where no file system can be mounted: the server tells what it syncs.
+#[test]
+fn nothing_is_lost_when_the_power_is_cut_by_a_model() {
+    let place = Place::new();
+    let folder = place.path().to_str().unwrap();
+    let flags = ["--seed", "1", "--rounds", "2", "--lives", "8", "--events", "1500"];
+    let ends = ["--power", "modelled", "--ends", "kill,cut,trouble"];
+    let arguments = [&["torture", "--folder", folder][..], &ends, &flags].concat();
+    let line = place.ok(&arguments);
+    assert!(line.contains("; 0 lost, 0 twice, 0 wrong;"), "{line}");
+    assert!(line.contains(" power cuts (modelled: ") && !line.contains(" 0 power cuts"), "{line}");
+    assert!(!line.contains("modelled: 0 pages"), "{line}");
+    assert!(!line.contains(" 0 storage troubles") && !line.contains("(0 calls refused)"), "{line}");
+}
+
+fn is_noticed(mutant: &str, power: &[&str]) {
     let (_, ends) = NOTICED_BY.iter().find(|(name, _)| *name == mutant).unwrap();
     let place = Place::new().with("RINGLAKE_MUTANT", mutant);
     let flags = ["--seed", "1", "--rounds", "6", "--lives", "4", "--events", "400"];
     let folder = place.path().to_str().unwrap();
-    let arguments = [&["torture", "--folder", folder][..], &flags, ends].concat();
+    let arguments = [&["torture", "--folder", folder][..], &flags, ends, power].concat();
     let ended = place.run(&arguments);
     assert_eq!(ended.code, Some(1), "{mutant} was not noticed: {ended:#?}");
     // Noticed by the count, or by what the server or `verify` said; never for want of a place.
@@ -64,11 +79,11 @@ fn is_noticed(mutant: &str) {
 }
 
 macro_rules! noticed {
-    ($($test:ident: $mutant:literal,)*) => {
+    ($($test:ident: $mutant:literal $(by $power:literal)?,)*) => {
         $(
             #[test]
             fn $test() {
-                is_noticed($mutant);
+                is_noticed($mutant, &[$("--power", $power)?]);
             }
         )*
     };
@@ -88,4 +103,7 @@ noticed! {
     progress_before_the_tables: "progress-first",
     repeats_that_are_not_looked_for: "repeats-unnoticed",
     a_memory_that_ends_with_the_process: "memory-not-restored",
+    a_log_without_sync_by_a_model: "log-without-sync" by "modelled",
+    a_file_without_sync_by_a_model: "file-without-sync" by "modelled",
+    a_folder_without_sync_by_a_model: "folder-without-sync" by "modelled",
 }

@@ -30,6 +30,7 @@ mod sights;
 pub mod systems;
 pub mod tables;
 pub mod values;
+pub mod witness;
 
 pub use batch::{EventCounts, FlatBatch, LeftOut, TableBatch, Tally};
 pub use columns::{Column, Kind};

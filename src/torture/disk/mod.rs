@@ -24,11 +24,13 @@ use rand_chacha::ChaCha8Rng;
 
 mod content;
 mod folder;
+mod journal;
 #[cfg(test)]
 mod tests;
 
 pub use content::Content;
 pub use folder::{Entry, Folder};
+pub use journal::{Journal, load};
 
 pub type Ino = u64;
 

@@ -29,6 +29,7 @@ mod shared;
 mod store;
 #[cfg(test)]
 pub(crate) mod tests;
+mod witnessed;
 mod writer;
 
 pub use reader::EmbeddedReader;
@@ -85,7 +86,10 @@ impl EmbeddedLog {
             builder.set_repair_callback(|repair| {
                 tracing::info!(done = repair.progress(), "bringing the log in order after a crash");
             });
-            builder.create(path)
+            match witnessed::is_needed() {
+                true => witnessed::open(&builder, path),
+                false => builder.create(path),
+            }
         });
         Self::open_with(lock, settings, opener)
     }

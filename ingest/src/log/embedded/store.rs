@@ -14,7 +14,6 @@ use redb::{
     Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, Table, TableDefinition,
     WriteTransaction,
 };
-use ringlake_transform::faults::{self, Mutant};
 use ringlake_transform::{LogPartition, Micros, Positions, RawBatch, System};
 
 use super::record;
@@ -98,10 +97,9 @@ impl Store {
 
     fn begin(&self) -> Result<WriteTransaction, redb::Error> {
         let mut write = self.db.begin_write()?;
-        let synced = !faults::is_mutant(Mutant::LogWithoutSync);
-        write.set_durability(if synced { Durability::Immediate } else { Durability::None })?;
-        write.set_two_phase_commit(synced);
-        write.set_quick_repair(synced);
+        write.set_durability(Durability::Immediate)?;
+        write.set_two_phase_commit(true);
+        write.set_quick_repair(true);
         Ok(write)
     }
 
