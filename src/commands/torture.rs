@@ -34,6 +34,9 @@ pub struct Args {
     /// Begin no round after this time
     #[arg(long = "for", value_name = "TIME", default_value = "1m")]
     time: Span,
+    /// Go on beyond that time until so many processes have died, and fail if they do not
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    deaths: u64,
     /// Stop after this many rounds; then the time is no limit
     #[arg(long, value_name = "N")]
     rounds: Option<u64>,
@@ -82,6 +85,7 @@ pub async fn run(args: Args, app: &App) -> Result<(), Error> {
     let settings = Settings {
         seed,
         rounds: args.rounds.unwrap_or(u64::MAX),
+        deaths: args.deaths,
         time: if args.rounds.is_some() { std::time::Duration::MAX } else { args.time.0 },
         lives: args.lives.max(1),
         ends: Ends {

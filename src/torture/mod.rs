@@ -56,6 +56,8 @@ pub struct Settings {
     /// After so many rounds it ends; or once the time is over, whichever comes first.
     pub rounds: u64,
     pub time: Duration,
+    /// But not before so many have died.
+    pub deaths: u64,
     /// Of a round.
     pub lives: usize,
     pub ends: Ends,
@@ -118,6 +120,11 @@ impl Outcome {
         self.verdict.is_clean() && self.faults.is_empty()
     }
 
+    /// Ends that nobody was prepared for.
+    fn deaths(&self) -> u64 {
+        self.kills + self.aborts + self.cuts + self.troubles
+    }
+
     fn lose(&mut self, (losses, refusals): (Losses, u64)) {
         self.pages += losses.pages;
         self.torn += losses.torn;
@@ -136,9 +143,11 @@ pub async fn run(
     let began = Instant::now();
     let mut outcome = Outcome::default();
     for number in 0..settings.rounds {
-        if outcome.is_stopped || (number > 0 && began.elapsed() >= settings.time) {
+        let is_enough = began.elapsed() >= settings.time && outcome.deaths() >= settings.deaths;
+        if outcome.is_stopped || (number > 0 && is_enough) {
             break;
         }
+        let before = outcome.deaths();
         let seed = settings.seed.wrapping_add(number);
         Round::begin(settings, seed).await?.run(&mut outcome, stop, tell).await?;
         outcome.took = began.elapsed();
@@ -148,6 +157,14 @@ pub async fn run(
                 .push(format!("`ringlake torture --seed {seed} --rounds 1` does this again"));
             break;
         }
+        if settings.deaths > 0 && outcome.deaths() == before {
+            outcome.faults.push("nothing has died in a whole round".to_owned());
+            break;
+        }
+    }
+    if !outcome.is_stopped && (outcome.deaths() < settings.deaths || outcome.acknowledged == 0) {
+        let (deaths, events) = (outcome.deaths(), outcome.acknowledged);
+        outcome.faults.push(format!("{deaths} deaths and {events} events show nothing"));
     }
     Ok(outcome)
 }
