@@ -3,7 +3,7 @@
 //! The errors can be cloned, since one failed group commit is the answer to many requests.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +26,10 @@ pub enum LogError {
     /// A file could not be read or written: no space, no permission, a failing disk.
     #[error("cannot use {}", path.display())]
     Storage { path: PathBuf, source: Cause },
+
+    /// The embedded log's file is not what was written, so that it can take no more.
+    #[error("{} is damaged", path.display())]
+    Broken { path: PathBuf, source: Cause },
 
     /// A record of the embedded log is not what was written.
     #[error("{} is damaged at {partition} offset {offset}", path.display())]
@@ -87,6 +91,13 @@ impl LogError {
         Self::Storage { path: path.into(), source: Arc::new(source) }
     }
 
+    pub(crate) fn broken(
+        path: impl Into<PathBuf>,
+        source: impl Error + Send + Sync + 'static,
+    ) -> Self {
+        Self::Broken { path: path.into(), source: Arc::new(source) }
+    }
+
     /// Whether the same call may succeed later with nothing changed but time, space or a broker.
     pub fn is_temporary(&self) -> bool {
         matches!(
@@ -107,6 +118,7 @@ impl LogError {
                  the log goes on by itself once it can",
                 path.display()
             ),
+            Self::Broken { path, .. } => broken(path),
             Self::Damaged { path, .. } => format!(
                 "keep a copy of {}, check the disk, and restore the file from a backup",
                 path.display()
@@ -147,6 +159,15 @@ fn out_of_range(partition: &LogPartition, position: i64, first: i64) -> String {
     } else {
         made_anew(partition)
     }
+}
+
+fn broken(path: &Path) -> String {
+    let path = path.display();
+    format!(
+        "keep a copy of {path}, check the disk, and restore the file from a backup. Without one, begin a new data \
+         folder: the tables have all but what came last, and of that `ringlake log dump` may read some, to be \
+         imported there"
+    )
 }
 
 fn made_anew(partition: &LogPartition) -> String {

@@ -106,7 +106,7 @@ async fn dump(config: &Config, system: Option<&str>, app: &App) -> Result<(), Er
     let status = log.status().await?;
     let mut left = Left::of(&status);
     let mut out = app.console.data();
-    let mut written = 0_u64;
+    let (mut written, mut damaged) = (0_u64, 0_u64);
     let mut last_news = Instant::now();
     while !left.0.is_empty() && last_news.elapsed() < PATIENCE {
         match reader.next(CHUNK, Duration::from_millis(500)).await? {
@@ -117,6 +117,7 @@ async fn dump(config: &Config, system: Option<&str>, app: &App) -> Result<(), Er
                     left.take(&batch);
                     if system.is_none_or(|only| only == batch.system.name()) {
                         written += write(&batch, &mut out)?;
+                        damaged += batch.events.iter().filter(|event| event.damaged).count() as u64;
                     }
                 }
             }
@@ -125,7 +126,13 @@ async fn dump(config: &Config, system: Option<&str>, app: &App) -> Result<(), Er
     }
     out.flush().map_err(Error::Output)?;
     app.console.note(format!("{written} events"));
-    Ok(())
+    match damaged {
+        0 => Ok(()),
+        _ => Err(Error::failed(
+            format!("{damaged} records of the log are damaged, and left out"),
+            "all others are there; `ringlake verify` names the damaged ones",
+        )),
+    }
 }
 
 /// The partitions that were not read up to where they ended when the dump began.
@@ -144,13 +151,14 @@ impl Left {
 }
 
 fn write(batch: &RawBatch, out: &mut impl Write) -> Result<u64, Error> {
-    for event in &batch.events {
+    let sound = || batch.events.iter().filter(|event| !event.damaged);
+    for event in sound() {
         let route = event.route.as_deref();
         let envelope = Envelope::new(batch.system.name(), route, event.received_at, &event.body)
             .with_resolution(event.resolution.as_deref());
         writeln!(out, "{}", envelope.line()).map_err(Error::Output)?;
     }
-    Ok(batch.events.len() as u64)
+    Ok(sound().count() as u64)
 }
 
 fn print_status(status: &LogStatus, positions: &Positions, app: &App) -> Result<(), Error> {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
-use ringlake_ingest::{Log, LogError, LogReader, LogStatus, Polled};
+use ringlake_ingest::{Log, LogReader, LogStatus, Polled};
 use ringlake_sinks::Audit;
 use ringlake_transform::{Flattener, LogPartition, Positions, RawBatch, RawEvent};
 
@@ -62,18 +62,13 @@ pub async fn read(
                 last_news = Instant::now();
                 for batch in batches {
                     bar.inc(batch.events.len() as u64);
-                    reading.compare(batch);
+                    reading.compare(batch, findings);
                     if reading.wanted.len() >= LOOKED_UP {
                         reading.look_up(findings, bar).await?;
                     }
                 }
             }
             Ok(Polled::Idle | Polled::Revoked(_)) => {}
-            Err(error @ LogError::Damaged { .. }) => {
-                last_news = Instant::now();
-                reading.pass_over(&error, findings);
-                reader.start(&reading.read).await?;
-            }
             Err(error) => return Err(error.into()),
         }
     }
@@ -84,6 +79,13 @@ pub async fn read(
     }
     reading.look_up(findings, bar).await?;
     Ok(reading.lines)
+}
+
+fn damaged(partition: &LogPartition, offset: i64) -> String {
+    format!(
+        "the log's record at {partition} offset {offset} is not what was written there: keep a copy of the log's \
+         file, check the disk, and restore it from a backup"
+    )
 }
 
 /// Whether the event resolves a dead letter that another place of the log has closed.
@@ -138,7 +140,7 @@ impl<'a> Reading<'a> {
         self.left() == 0
     }
 
-    fn compare(&mut self, mut batch: RawBatch) {
+    fn compare(&mut self, mut batch: RawBatch, findings: &mut Findings) {
         self.read.advance(batch.partition.clone(), batch.range.last);
         let found = self.lines.iter_mut().find(|(partition, _)| *partition == batch.partition);
         let Some((partition, line)) = found else { return };
@@ -149,6 +151,9 @@ impl<'a> Reading<'a> {
             if event.offset >= line.next {
                 return false;
             }
+            if event.damaged {
+                findings.add("damaged records", || damaged(partition, event.offset));
+            }
             if line.position.is_none_or(|position| event.offset > position) {
                 line.waiting += 1;
                 return false;
@@ -158,6 +163,10 @@ impl<'a> Reading<'a> {
             line.rows += u64::from(has_row);
             line.letters += u64::from(is_letter);
             line.repeats += u64::from(!has_row && !is_letter);
+            if event.damaged {
+                // What it was, and so whether it was a repeat, nobody can say any more.
+                return false;
+            }
             !has_row && !is_letter && !closed_elsewhere(&self.tables.closed, partition, event)
         });
         if !batch.events.is_empty() {
@@ -194,12 +203,5 @@ impl<'a> Reading<'a> {
             });
         }
         Ok(())
-    }
-
-    fn pass_over(&mut self, error: &LogError, findings: &mut Findings) {
-        if let LogError::Damaged { partition, offset, .. } = error {
-            self.read.advance(partition.clone(), *offset);
-            findings.add("damaged records", || format!("{error}; {}", error.hint()));
-        }
     }
 }

@@ -268,6 +268,61 @@ fn an_export_that_dies_is_whole_or_absent() {
     place.ok(&["export", "run", "calls"]);
 }
 
+/// The events are in the log alone when a page of it goes bad.
+#[test]
+fn what_a_bad_page_of_the_log_held_is_named_and_the_rest_is_in_the_tables() {
+    let place = Place::new();
+    let sent = events::simulated(&place, 5, 600);
+    let lazy = place.with("RINGLAKE_FLUSH_INTERVAL", "1h");
+    let mut server = lazy.serve(&["serve"]);
+    let sender = Sender::new(&lazy);
+    for request in events::requests(&sent) {
+        assert_eq!(sender.post(server.address, &request).unwrap().status, 200);
+    }
+    server.running.kill();
+    let place = lazy.with("RINGLAKE_FLUSH_INTERVAL", "200ms");
+
+    let path = place.data().join("log/events.redb");
+    let mut file = std::fs::read(&path).unwrap();
+    let of_calls = sent.iter().filter(|event| event.system == "freshcaller");
+    let bodies: Vec<&str> = of_calls.map(|event| event.body.as_str()).collect();
+    // None of the last: there it could take no more.
+    let marked = bodies[bodies.len() / 2].as_bytes();
+    let places = file.windows(marked.len()).enumerate().filter(|(_, bytes)| *bytes == marked);
+    let pages: Vec<usize> = places.map(|(at, _)| at / 4096 * 4096).collect();
+    assert!(!pages.is_empty());
+    for page in pages {
+        file[page..page + 4096].fill(0xa5);
+    }
+    std::fs::write(&path, file).unwrap();
+
+    let server = place.serve(&["serve"]);
+    tables::wait_written(&place, sent.len());
+    let damaged = "select message from dead_letters where cause = 'damaged' order by message";
+    let named = tables::rows(&place, damaged);
+    assert!((1..60).contains(&named.len()), "{named:?}");
+    let text = named[0]["message"].as_str().unwrap();
+    assert!(text.starts_with("the log's record at ringlake.freshcaller/0 offset "), "{text}");
+    // It takes more, and keeps it.
+    let unknown = events::unknown();
+    assert_eq!(sender.post(server.address, &[unknown]).unwrap().status, 200);
+    tables::wait_written(&place, sent.len() + 1);
+    assert_eq!(server.running.stop(), Some(0));
+
+    let verified = place.run(&["verify"]);
+    assert_eq!(verified.code, Some(1), "{verified:?}");
+    let said = verified.out + &verified.err;
+    let count = said.matches("is not what was written there").count();
+    assert!(
+        count > 0 && said.contains("the log's record at ringlake.freshcaller/0 offset"),
+        "{said}"
+    );
+    let dumped = place.run(&["log", "dump"]);
+    assert_eq!(dumped.code, Some(1));
+    assert_eq!(dumped.out.lines().count(), sent.len() + 1 - named.len());
+    assert!(dumped.err.contains("records of the log are damaged, and left out"), "{dumped:?}");
+}
+
 #[test]
 fn a_torn_commit_is_refused_and_repaired_from_the_log() {
     let sent = sample();

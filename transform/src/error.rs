@@ -56,6 +56,10 @@ const CAUSES: &[(&str, &str)] = &[
         "a newer version of ringlake may know it, and tries it again by itself; or unsubscribe from this \
          event at the vendor, and drop the letters",
     ),
+    (
+        "damaged",
+        "the disk has changed what the log had: check it, and restore the log's file from a backup",
+    ),
     ("no-data", "the vendor's event is not whole: see whether an app or proxy between changes it"),
     ("no-id", "the vendor's event is not whole: see whether an app or proxy between changes it"),
 ];

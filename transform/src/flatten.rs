@@ -130,12 +130,13 @@ impl<'a> Output<'a> {
         event: &RawEvent,
         rejection: &Rejection,
     ) -> Option<String> {
-        let key = repeats::body_key(&event.body);
-        if !self.begin(&Head::of_letter(system, &key)) {
+        let id = format!("{}/{}", self.place.at, self.place.offset);
+        // Damage makes records alike that never were.
+        let told = if event.damaged { id.as_bytes() } else { &event.body };
+        if !self.begin(&Head::of_letter(system, &repeats::body_key(told))) {
             return None;
         }
         self.counts.dead_lettered += 1;
-        let id = format!("{}/{}", self.place.at, self.place.offset);
         self.row(&DEAD_LETTERS)
             .text("id", &id)
             .text("stage", rejection.stage.as_str())

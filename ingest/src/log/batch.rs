@@ -70,6 +70,11 @@ impl BatchBuilder {
         }
     }
 
+    /// The offset behind the last record.
+    pub(super) fn next(&self) -> Option<i64> {
+        self.records.last().map(|record| record.offset + 1)
+    }
+
     pub(super) fn body_bytes(&self) -> usize {
         self.bodies.len()
     }

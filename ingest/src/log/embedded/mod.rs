@@ -23,6 +23,7 @@ use crate::error::LogError;
 use crate::lock::{DataLock, make_folder, sync_folder};
 use crate::log::{Log, LogStatus, MAX_EVENT_BYTES, NewRecord, TOPIC_PREFIX, Topics};
 
+mod damage;
 mod reader;
 mod record;
 mod shared;

@@ -8,6 +8,7 @@ use ringlake_transform::{LogPartition, Positions, RawBatch};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
+use super::damage;
 use super::shared::Shared;
 use crate::error::LogError;
 use crate::log::{LogReader, LogStatus, Marks, Polled};
@@ -120,8 +121,10 @@ fn recognise(shared: &Shared, marks: &Marks) -> Result<(), LogError> {
     for topic in shared.topics.iter() {
         let Some(mark) = marks.get(&topic.partition) else { continue };
         let held = shared.with(|store| {
-            let held = store.received_at(topic, mark.offset);
-            held.map_err(|error| LogError::storage(&shared.path, error))
+            match damage::guarded(|| store.received_at(topic, mark.offset)) {
+                Err(error) if damage::is_damage(&error) => Ok(None),
+                held => held.map_err(|error| damage::named(&shared.path, error)),
+            }
         })?;
         // One that was trimmed, or is damaged, tells nothing.
         if held.is_some_and(|received_at| received_at != mark.received_at) {

@@ -3,6 +3,7 @@
 //! After a failed write redb refuses everything until the file is opened anew, so the store sits
 //! behind a lock: reading and writing share it, only opening it again takes it alone.
 
+use std::error::Error;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -10,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use ringlake_transform::Positions;
 use tokio::sync::watch;
 
+use super::damage;
 use super::store::{Opener, Store, Topic};
 use crate::error::LogError;
 use crate::log::LogStatus;
@@ -35,12 +37,17 @@ impl Shared {
         opener: Opener,
     ) -> Result<Self, LogError> {
         let store = Store::open(&path, topics.clone(), &opener)?;
+        let trouble = store.trouble();
+        if let Some(error) = &trouble {
+            let (cause, hint) = (error.source().map(ToString::to_string), error.hint());
+            tracing::error!(%error, cause, hint, "what is in the log is read, and nothing is added");
+        }
         Ok(Self {
             path,
             topics,
             opener,
             store: RwLock::new(Some(store)),
-            trouble: Mutex::new(None),
+            trouble: Mutex::new(trouble),
             commits: watch::Sender::new(0),
             released: Mutex::new(Positions::default()),
             release_is_new: AtomicBool::new(false),
@@ -132,7 +139,8 @@ impl Shared {
     pub(super) fn status(&self) -> Result<LogStatus, LogError> {
         let released = self.released();
         self.with(|store| {
-            store.status(&released).map_err(|error| LogError::storage(&self.path, error))
+            damage::guarded(|| store.status(&released))
+                .map_err(|error| damage::named(&self.path, error))
         })
     }
 }

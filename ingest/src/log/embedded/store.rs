@@ -7,6 +7,7 @@
 //! allocator's state (redb's quick repair), so that opening after a crash takes no walk through a
 //! file of gigabytes.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,13 +17,17 @@ use redb::{
 };
 use ringlake_transform::{LogPartition, Micros, Positions, RawBatch, System};
 
+use super::damage::{guarded, is_damage, named};
 use super::record;
 use crate::error::LogError;
-use crate::log::batch::BatchBuilder;
-use crate::log::{LogStatus, NewRecord, PartitionStatus, Topics, now};
+use crate::log::{LogStatus, NewRecord, PartitionStatus, Topics};
+
+mod collect;
 
 /// Topic → (next offset, bytes of its records).
 const HEADS: TableDefinition<&str, (i64, u64)> = TableDefinition::new("heads");
+/// Records behind those that are removed which have to be readable: more than two pages hold.
+const NEAR: usize = 256;
 /// Written to see whether writing works.
 const PROBE: TableDefinition<(), u64> = TableDefinition::new("probe");
 
@@ -59,6 +64,9 @@ pub(super) struct Store {
     path: PathBuf,
     topics: Arc<[Topic]>,
     db: Database,
+    /// A page to which records would be added is damaged: a write that meets one leaves a file that redb
+    /// does not open any more, and what can be read now would be lost with it.
+    is_sealed: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -73,11 +81,33 @@ impl Store {
         topics: Arc<[Topic]>,
         opener: &Opener,
     ) -> Result<Self, LogError> {
-        let fail = |error: redb::Error| LogError::storage(path, error);
-        let db = opener(path).map_err(|error| fail(error.into()))?;
-        let store = Self { path: path.to_owned(), topics, db };
-        store.create_tables().map_err(fail)?;
-        Ok(store)
+        let open = || {
+            let mut store =
+                Self { path: path.to_owned(), topics, db: opener(path)?, is_sealed: false };
+            store.create_tables()?;
+            store.is_sealed =
+                guarded(|| store.look_at_ends()).is_err_and(|error| is_damage(&error));
+            Ok(store)
+        };
+        guarded(open).map_err(|error| named(path, error))
+    }
+
+    /// Looks at the last page of each topic, where records are added.
+    fn look_at_ends(&self) -> Result<(), redb::Error> {
+        let read = self.db.begin_read()?;
+        for topic in self.topics.iter() {
+            let next = head(&read.open_table(HEADS)?, topic)?.next;
+            let last = read.open_table(topic.table())?.last()?.map(|(offset, _)| offset.value());
+            if last.is_some_and(|last| last + 1 != next) {
+                return Err(no_end());
+            }
+        }
+        Ok(())
+    }
+
+    /// Why nothing can be added, if so.
+    pub(super) fn trouble(&self) -> Option<LogError> {
+        self.is_sealed.then(|| named(&self.path, no_end()))
     }
 
     /// Readers may then count on the tables; on a file that has them this writes nothing.
@@ -96,6 +126,9 @@ impl Store {
     }
 
     fn begin(&self) -> Result<WriteTransaction, redb::Error> {
+        if self.is_sealed {
+            return Err(no_end());
+        }
         let mut write = self.db.begin_write()?;
         write.set_durability(Durability::Immediate)?;
         write.set_two_phase_commit(true);
@@ -154,7 +187,11 @@ impl Store {
         let mut removed = 0;
         for topic in self.topics.iter() {
             let Some(position) = released.get(&topic.partition) else { continue };
-            let cut = cut(&read, topic, position, before, limit)?;
+            // Nothing is removed near what cannot be read: pages that grow small are joined.
+            let cut = match cut(&read, topic, position, before, limit) {
+                Err(error) if is_damage(&error) => None,
+                cut => cut?,
+            };
             if let Some(cut) = cut {
                 removed += cut.records;
                 self.remove(topic, &cut)?;
@@ -175,9 +212,24 @@ impl Store {
         Ok(write.commit()?)
     }
 
-    /// Gives free space inside the file back to the disk.
-    pub(super) fn compact(&mut self) -> Result<bool, redb::CompactionError> {
-        self.db.compact()
+    /// Gives free space inside the file back to the disk; not while a page is damaged.
+    pub(super) fn compact(&mut self) -> Result<bool, redb::Error> {
+        if self.is_sealed {
+            return Ok(false);
+        }
+        self.read_all()?;
+        Ok(self.db.compact()?)
+    }
+
+    /// Sees whether each record can be reached.
+    fn read_all(&self) -> Result<(), redb::Error> {
+        let read = self.db.begin_read()?;
+        for topic in self.topics.iter() {
+            read.open_table(topic.table())?
+                .range::<i64>(..)?
+                .try_for_each(|entry| entry.map(drop))?;
+        }
+        Ok(())
     }
 
     pub(super) fn status(&self, released: &Positions) -> Result<LogStatus, redb::Error> {
@@ -206,75 +258,37 @@ impl Store {
         max_bytes: usize,
         turn: usize,
     ) -> Result<Vec<RawBatch>, LogError> {
-        let fail = |error: redb::Error| LogError::storage(&self.path, error);
+        let fail = |error: redb::Error| named(&self.path, error);
         let read = self.db.begin_read().map_err(|error| fail(error.into()))?;
-        let mut news = self.with_news(&read, from).map_err(fail)?;
+        let mut news = guarded(|| self.with_news(&read, from)).map_err(fail)?;
         let count = news.len();
         news.rotate_left(turn.checked_rem(count).unwrap_or(0));
         let mut left = max_bytes;
         let mut batches = Vec::with_capacity(count);
-        for (done, (topic, from)) in news.into_iter().enumerate() {
-            let builder = self.collect(&read, topic, from, left / (count - done))?;
+        for (done, (topic, offsets)) in news.into_iter().enumerate() {
+            let share = left / (count - done);
+            let builder = self.collect(&read, topic, offsets, share).map_err(fail)?;
             left = left.saturating_sub(builder.body_bytes());
             batches.extend(builder.finish());
         }
         Ok(batches)
     }
 
-    /// The topics that have records at or behind the reader's offset, with that offset.
+    /// The topics that have records at or behind the reader's offset, with the offsets of these.
     fn with_news(
         &self,
         read: &ReadTransaction,
         from: &[i64],
-    ) -> Result<Vec<(&Topic, i64)>, redb::Error> {
+    ) -> Result<Vec<(&Topic, Range<i64>)>, redb::Error> {
         let heads = read.open_table(HEADS)?;
         let mut news = Vec::new();
         for (topic, from) in self.topics.iter().zip(from) {
-            if head(&heads, topic)?.next > *from {
-                news.push((topic, *from));
+            let next = head(&heads, topic)?.next;
+            if next > *from {
+                news.push((topic, *from..next));
             }
         }
         Ok(news)
-    }
-
-    /// Reads until `share` bytes are there; one record at least, where there is one.
-    fn collect(
-        &self,
-        read: &ReadTransaction,
-        topic: &Topic,
-        from: i64,
-        share: usize,
-    ) -> Result<BatchBuilder, LogError> {
-        let fail = |error: redb::Error| LogError::storage(&self.path, error);
-        let damaged = |offset| LogError::Damaged {
-            path: self.path.clone(),
-            partition: topic.partition.clone(),
-            offset,
-        };
-        let mut builder = BatchBuilder::new(topic.partition.clone(), topic.system);
-        let table = read.open_table(topic.table()).map_err(|error| fail(error.into()))?;
-        let entries = table.range(from..).map_err(|error| fail(error.into()))?;
-        for (expected, entry) in (from..).zip(entries) {
-            let (key, value) = entry.map_err(|error| fail(error.into()))?;
-            if key.value() != expected {
-                return Err(damaged(expected));
-            }
-            match record::decode(expected, value.value()) {
-                Some(stored) => {
-                    let record::Stored { received_at, route, resolution, body } = stored;
-                    builder.push(expected, received_at, route, resolution, body);
-                }
-                None => {
-                    let (error, hint) = (damaged(expected), damaged(expected).hint());
-                    tracing::error!(%error, hint, "its bytes go to dead_letters, and the rest is read");
-                    builder.push_damaged(expected, now(), value.value());
-                }
-            }
-            if builder.body_bytes() >= share {
-                break;
-            }
-        }
-        Ok(builder)
     }
 }
 
@@ -289,6 +303,12 @@ impl Store {
         let held = read.open_table(topic.table())?.get(offset)?;
         Ok(held.and_then(|held| Some(record::decode(offset, held.value())?.received_at)))
     }
+}
+
+fn no_end() -> redb::Error {
+    redb::Error::Corrupted(
+        "the page to which records are added is not what was written there".into(),
+    )
 }
 
 /// A stretch of records at the front of a topic that may go.
@@ -307,16 +327,25 @@ fn cut(
 ) -> Result<Option<Cut>, redb::Error> {
     let table = read.open_table(topic.table())?;
     let mut cut: Option<Cut> = None;
-    for entry in table.range(..=position)?.take(limit) {
-        let (offset, value) = entry?;
-        // A record whose time cannot be read is kept: the reader is to name it.
-        if record::received_at(value.value()).is_none_or(|received| received >= before) {
-            break;
+    let measure = || {
+        for entry in table.range(..=position)?.take(limit) {
+            let (offset, value) = entry?;
+            // A record whose time cannot be read is kept: the reader is to name it.
+            if record::received_at(value.value()).is_none_or(|received| received >= before) {
+                break;
+            }
+            let so_far = cut.get_or_insert(Cut { last: 0, records: 0, bytes: 0 });
+            so_far.last = offset.value();
+            so_far.records += 1;
+            so_far.bytes += value.value().len() as u64;
         }
-        let so_far = cut.get_or_insert(Cut { last: 0, records: 0, bytes: 0 });
-        so_far.last = offset.value();
-        so_far.records += 1;
-        so_far.bytes += value.value().len() as u64;
+        Ok(())
+    };
+    guarded(measure)?;
+    if let Some(cut) = &cut {
+        let behind =
+            || table.range(cut.last + 1..)?.take(NEAR).try_for_each(|entry| entry.map(drop));
+        guarded(|| Ok(behind()?))?;
     }
     Ok(cut)
 }

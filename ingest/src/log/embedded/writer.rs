@@ -19,6 +19,7 @@ use ringlake_transform::faults::{self, Mutant, Side};
 use ringlake_transform::{Micros, Positions};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::damage;
 use super::shared::Shared;
 use super::store::Store;
 use crate::error::LogError;
@@ -173,8 +174,8 @@ impl Writer {
         if !self.shared.is_open() {
             self.shared.reopen()?;
         }
-        let fail = |error| LogError::storage(&self.shared.path, error);
-        let result = self.shared.with(|store| f(store).map_err(fail));
+        let fail = |error| damage::named(&self.shared.path, error);
+        let result = self.shared.with(|store| damage::guarded(|| f(store)).map_err(fail));
         match &result {
             Ok(_) => {
                 if self.shared.set_trouble(None).is_some() {
@@ -190,6 +191,10 @@ impl Writer {
         if self.shared.set_trouble(Some(error.clone())).is_none() {
             tracing::error!(error = %chain(error), "the log cannot be written; senders get 503");
         }
+        if !error.is_temporary() {
+            // Opening it again mends no damage, and what can be read of it is read on.
+            return;
+        }
         if let Err(error) = self.shared.reopen() {
             tracing::debug!(error = %chain(&error), "the log cannot be opened again yet");
             self.shared.set_trouble(Some(error));
@@ -198,7 +203,7 @@ impl Writer {
 
     /// Tries a write when the last one failed.
     fn recover(&self) {
-        if self.shared.trouble().is_some() {
+        if self.shared.trouble().is_some_and(|trouble| trouble.is_temporary()) {
             // The outcome is remembered by `write`; there is nobody to answer.
             let _ = self.write(Store::probe);
         }
@@ -239,10 +244,10 @@ impl Writer {
             }
         }
         faults::pass("ingest:compact", Side::Before);
-        let compacted = self.shared.with_mut(Store::compact);
+        let compacted = self.shared.with_mut(|store| damage::guarded(|| store.compact()));
         faults::pass("ingest:compact", Side::After);
         match compacted {
-            Some(Err(error)) => Err(LogError::storage(&self.shared.path, error)),
+            Some(Err(error)) => Err(damage::named(&self.shared.path, error)),
             _ => Ok(total),
         }
     }
