@@ -70,7 +70,7 @@ pub(super) fn broker_error(brokers: &str, error: KafkaError) -> LogError {
 async fn create_topics(settings: &KafkaSettings) -> Result<(), LogError> {
     let fail = |error| broker_error(&settings.brokers, error);
     let admin: AdminClient<Tell> =
-        AdminClient::from_config_and_context(&settings.client()?, Tell).map_err(fail)?;
+        AdminClient::from_config_and_context(&settings.admin()?, Tell).map_err(fail)?;
     let topics = settings.topics();
     let largest = (settings.max_event_bytes + 2 * ENVELOPE_BYTES).max(1_048_588).to_string();
     let new = topics.iter().map(|(topic, _)| {
@@ -102,7 +102,7 @@ async fn create_topics(settings: &KafkaSettings) -> Result<(), LogError> {
 pub(super) async fn remove(settings: &KafkaSettings) -> Result<(), LogError> {
     let fail = |error| broker_error(&settings.brokers, error);
     let admin: AdminClient<Tell> =
-        AdminClient::from_config_and_context(&settings.client()?, Tell).map_err(fail)?;
+        AdminClient::from_config_and_context(&settings.admin()?, Tell).map_err(fail)?;
     let topics = settings.topics();
     let names: Vec<&str> = topics.iter().map(|(topic, _)| topic.as_ref()).collect();
     let options = AdminOptions::new().request_timeout(Some(ASK)).operation_timeout(Some(ASK));

@@ -19,12 +19,14 @@ use rdkafka::ClientConfig;
 
 use crate::error::LogError;
 use crate::log::{MAX_EVENT_BYTES, TOPIC_PREFIX, Topics};
+use options::Side;
 
 mod assignment;
 mod brokers;
 mod consumer;
 mod group;
 mod log;
+mod options;
 mod places;
 mod reader;
 mod trouble;
@@ -120,8 +122,8 @@ impl KafkaSettings {
         brokers::remove(self).await
     }
 
-    /// What both sides share, with the options from outside.
-    fn client(&self) -> Result<ClientConfig, LogError> {
+    /// What all clients share, with the options from outside that this one has a use for.
+    fn client(&self, side: Side) -> Result<ClientConfig, LogError> {
         if let Some(name) = self.options.keys().find(|name| DECIDED.contains(&name.as_str())) {
             let reason =
                 "ringlake decides it itself, since what it promises rests on it".to_owned();
@@ -131,15 +133,19 @@ impl KafkaSettings {
         config.set("client.id", "ringlake");
         // A broker that is back is used again within this time.
         config.set("reconnect.backoff.max.ms", "2000");
-        for (name, value) in &self.options {
+        for (name, value) in self.options.iter().filter(|(name, _)| side.has(name)) {
             config.set(name, value);
         }
         config.set("bootstrap.servers", &self.brokers);
         Ok(config)
     }
 
+    fn admin(&self) -> Result<ClientConfig, LogError> {
+        self.client(Side::Admin)
+    }
+
     fn producer(&self) -> Result<ClientConfig, LogError> {
-        let mut config = self.client()?;
+        let mut config = self.client(Side::Producer)?;
         let max_bytes = self.max_event_bytes + ENVELOPE_BYTES;
         default(&mut config, "linger.ms", "1");
         default(&mut config, "compression.type", "lz4");
@@ -154,7 +160,7 @@ impl KafkaSettings {
     }
 
     fn consumer(&self, membership: Membership) -> Result<ClientConfig, LogError> {
-        let mut config = self.client()?;
+        let mut config = self.client(Side::Consumer)?;
         // With the default of 1,000 a reader that is slower than the broker stalls for up to a second.
         default(&mut config, "fetch.queue.backoff.ms", "5");
         default(&mut config, "queued.max.messages.kbytes", "32768");
