@@ -7,7 +7,6 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::TopicPartitionList;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
@@ -233,7 +232,7 @@ async fn records_that_are_gone_are_named() {
     let mut reader = reader(&settings).await;
     read(&mut reader, &Positions::default(), 10).await;
 
-    delete_before(&settings, &partition, 6).await;
+    kafka::delete_before(&settings.brokers, &partition.topic, 0, 6).await;
     let at = |position| -> Positions { [(partition.clone(), position)].into_iter().collect() };
     reader.start(&at(5)).await.unwrap();
     let error = reader.start(&at(4)).await.unwrap_err();
@@ -299,20 +298,6 @@ async fn a_topic_that_was_made_anew_is_recognised_though_it_has_grown_past() {
     );
     assert!(error.hint().contains("made anew"), "{}", error.hint());
     assert!(matches!(news(&mut second).await, Ok(Polled::Assigned(_))), "nothing more is read");
-}
-
-/// Makes the broker forget what lies before this offset, as its retention does.
-async fn delete_before(settings: &KafkaSettings, partition: &LogPartition, offset: i64) {
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", &settings.brokers).create().unwrap();
-    let mut list = TopicPartitionList::new();
-    list.add_partition_offset(
-        &partition.topic,
-        partition.partition,
-        rdkafka::Offset::Offset(offset),
-    )
-    .unwrap();
-    admin.delete_records(&list, &AdminOptions::new()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,10 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
 use super::process::free_address;
 use super::wait::wait_until;
 
@@ -137,8 +141,13 @@ fn is_up(broker: &str) -> bool {
 
 /// Writes lines into a topic as another team's producer would: the payload, and nothing of ours.
 pub fn produce(broker: &str, topic: &str, lines: &[&str]) {
+    produce_to(broker, topic, -1, lines);
+}
+
+/// The same, into one partition; -1 is any.
+pub fn produce_to(broker: &str, topic: &str, partition: i32, lines: &[&str]) {
     let mut kcat = kcat()
-        .args(["-P", "-b", broker, "-t", topic, "-p", "-1"])
+        .args(["-P", "-b", broker, "-t", topic, "-p", &partition.to_string()])
         .stdin(Stdio::piped())
         .spawn()
         .unwrap();
@@ -146,6 +155,15 @@ pub fn produce(broker: &str, topic: &str, lines: &[&str]) {
     input.write_all(lines.join("\n").as_bytes()).unwrap();
     drop(input);
     assert!(kcat.wait().unwrap().success(), "kcat could not produce to {topic}");
+}
+
+/// Makes the broker forget what lies before this offset, as its retention does.
+pub async fn delete_before(broker: &str, topic: &str, partition: i32, offset: i64) {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", broker).create().unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, partition, Offset::Offset(offset)).unwrap();
+    admin.delete_records(&list, &AdminOptions::new()).await.unwrap();
 }
 
 /// The positions of all records of a topic, as `(partition, offset)`.

@@ -156,10 +156,24 @@ impl Running {
         self.child.wait().unwrap();
     }
 
+    /// SIGSTOP: it is there, and does nothing.
+    pub fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// SIGCONT: it goes on where it was.
+    pub fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let told = Command::new("kill").args([signal, &self.pid().to_string()]).status().unwrap();
+        assert!(told.success());
+    }
+
     /// SIGTERM, and waits for its end; returns the exit code.
     pub fn stop(mut self) -> Option<i32> {
-        let status = Command::new("kill").arg(self.pid().to_string()).status().unwrap();
-        assert!(status.success());
+        self.signal("-TERM");
         self.wait_end()
     }
 
