@@ -1,8 +1,10 @@
-//! Sends webhooks as fast as they are answered, over a fixed number of connections, and says how fast
-//! that was: `cargo bench --bench load -- http://127.0.0.1:8640/webhooks/freshcaller/TOKEN`.
+//! Sends webhooks over a fixed number of connections, as fast as they are answered or at a given rate, and
+//! says how long the answers took: `cargo bench --bench load -- http://127.0.0.1:8640/webhooks/freshcaller/TOKEN`.
 //!
-//! Each connection waits for its answer before it sends the next event, so the latency is what a vendor
-//! would see. No event is sent twice. It must never target anything but the loopback interface.
+//! Each connection waits for its answer before it sends the next request, so the latency is what a vendor
+//! would see. At a rate each request has a time at which it is due, and its latency counts from then: one
+//! that has to wait for a free connection is not made to look quick. No event is sent twice. It must never
+//! target anything but the loopback interface.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
@@ -18,13 +20,19 @@ use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-const USAGE: &str = "load URL [CONNECTIONS [SECONDS]]";
+const USAGE: &str =
+    "load URL [CONNECTIONS [SECONDS [REQUESTS_A_SECOND, 0 as fast as may be [EVENTS_A_REQUEST]]]]";
 
 struct Target {
     address: SocketAddr,
     path: String,
     next: AtomicU64,
-    deadline: Instant,
+    start: Instant,
+    time: Duration,
+    /// Between two requests; none if they are sent as they are answered.
+    pace: Option<Duration>,
+    /// Events of a request.
+    together: u64,
 }
 
 /// What one connection saw.
@@ -40,9 +48,13 @@ async fn main() {
     let Some(url) = arguments.first() else { return println!("{USAGE}") };
     let number =
         |index: usize, default| arguments.get(index).map_or(default, |a| a.parse().expect(USAGE));
-    let (connections, seconds) = (number(1, 64), number(2, 10));
-    let target = Arc::new(target(url, seconds));
-    let start = Instant::now();
+    let (connections, rate) = (number(1, 64), number(3, 0));
+    let target = Arc::new(Target {
+        time: Duration::from_secs(number(2, 10)),
+        pace: (rate > 0).then(|| Duration::from_secs(1) / u32::try_from(rate).expect(USAGE)),
+        together: number(4, 1),
+        ..target(url)
+    });
     let tasks: Vec<_> = (0..connections).map(|_| tokio::spawn(sender(target.clone()))).collect();
     let mut all = Seen::default();
     for task in tasks {
@@ -50,16 +62,41 @@ async fn main() {
         all.latencies.extend(seen.latencies);
         all.refused += seen.refused;
     }
-    report(all, connections, start.elapsed());
+    report(all, connections, target.start.elapsed());
 }
 
-fn target(url: &str, seconds: u64) -> Target {
+fn target(url: &str) -> Target {
     let rest = url.strip_prefix("http://").expect(USAGE);
     let (authority, path) = rest.split_once('/').expect(USAGE);
     let address: SocketAddr = authority.parse().expect("an address and a port");
     assert!(address.ip().is_loopback(), "only this machine is a target");
-    let deadline = Instant::now() + Duration::from_secs(seconds);
-    Target { address, path: format!("/{path}"), next: AtomicU64::new(1), deadline }
+    Target {
+        address,
+        path: format!("/{path}"),
+        next: AtomicU64::new(0),
+        start: Instant::now(),
+        time: Duration::ZERO,
+        pace: None,
+        together: 1,
+    }
+}
+
+impl Target {
+    /// The next request's number, and when it is due; none when the time is over.
+    fn next(&self) -> Option<(u64, Instant)> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let due = match self.pace {
+            Some(pace) => self.start + Duration::from_nanos(pace.as_nanos() as u64 * number),
+            None => Instant::now(),
+        };
+        (due < self.start + self.time).then_some((number, due))
+    }
+
+    fn body(&self, number: u64) -> String {
+        let first = number * self.together + 1;
+        let events: Vec<String> = (first..first + self.together).map(event).collect();
+        if self.together == 1 { events.concat() } else { format!("[{}]", events.join(",")) }
+    }
 }
 
 async fn sender(target: Arc<Target>) -> Seen {
@@ -68,11 +105,13 @@ async fn sender(target: Arc<Target>) -> Seen {
     let (mut requests, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
     let mut seen = Seen::default();
-    while Instant::now() < target.deadline {
-        let body = event(target.next.fetch_add(1, Ordering::Relaxed));
-        let start = Instant::now();
+    while let Some((number, due)) = target.next() {
+        let body = target.body(number);
+        if target.pace.is_some() {
+            tokio::time::sleep_until(due.into()).await;
+        }
         if post(&mut requests, &target, body).await {
-            seen.latencies.push(start.elapsed());
+            seen.latencies.push(due.elapsed());
         } else {
             seen.refused += 1;
         }
