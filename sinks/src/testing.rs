@@ -16,11 +16,13 @@ use futures::stream::BoxStream;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, DynObjectStore, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
-    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
+    ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions,
+    Result,
 };
 use ringlake_transform::{FlatBatch, LogPartition, OffsetRange, TableBatch, TableSpec, tables};
 use tempfile::TempDir;
 
+use crate::error::SinkError;
 use crate::root::Root;
 use crate::settings::SinkSettings;
 use crate::sink::Sink;
@@ -162,6 +164,8 @@ pub struct Fault {
 pub struct FaultyStore {
     inner: Arc<DynObjectStore>,
     faults: Arc<Mutex<Vec<Fault>>>,
+    /// It lets two create one name, as some file systems and stores do.
+    overwrites: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -181,11 +185,20 @@ impl Faults {
 /// A sink whose store fails as `Faults` says.
 pub async fn faulty_sink(folder: &TempDir) -> (Sink, Faults) {
     let faults = Faults::default();
+    (over(folder, &faults, false).await.unwrap(), faults)
+}
+
+/// A sink whose store lets two create one name.
+pub async fn overwriting_sink(folder: &TempDir) -> Result<Sink, SinkError> {
+    over(folder, &Faults::default(), true).await
+}
+
+async fn over(folder: &TempDir, faults: &Faults, overwrites: bool) -> Result<Sink, SinkError> {
     let settings = settings(folder);
     let root = Root::open(&settings.root, &settings.storage_options).unwrap();
-    let shared = Arc::clone(&faults.0);
-    let root = root.through(|inner| Arc::new(FaultyStore { inner, faults: shared }));
-    (Sink::open_at(root, settings).await.unwrap(), faults)
+    let faults = Arc::clone(&faults.0);
+    let root = root.through(|inner| Arc::new(FaultyStore { inner, faults, overwrites }));
+    Sink::open_at(root, settings).await
 }
 
 impl FaultyStore {
@@ -214,8 +227,11 @@ impl ObjectStore for FaultyStore {
         &self,
         location: &Path,
         payload: PutPayload,
-        opts: PutOptions,
+        mut opts: PutOptions,
     ) -> Result<PutResult> {
+        if self.overwrites {
+            opts.mode = PutMode::Overwrite;
+        }
         let fault = self.fault(location);
         if fault != Some(false) {
             let done = self.inner.put_opts(location, payload, opts).await;

@@ -30,3 +30,4 @@ mod reports;
 mod secrets;
 mod session;
 mod tls;
+mod verify;

@@ -52,6 +52,45 @@ fn every_event_is_written_once_though_the_server_is_killed_twice() {
     tables::assert_same(&tables::contents(&place), &expected);
 }
 
+/// The keys that a repeat is known by are read back from files that were written anew.
+#[test]
+fn a_repeat_is_known_after_the_files_were_put_together() {
+    let place = Place::new().with("RINGLAKE_FLUSH_MAX_BYTES", "16 KiB");
+    let mut sent = events::fixtures();
+    sent.extend(events::simulated(&place, 4, 400));
+    // Without a time of its own an event is a repeat for ten minutes only.
+    sent.retain(|event| event.system != "voipnow");
+    let sender = Sender::new(&place);
+    let post_all = |address| {
+        events::requests(&sent)
+            .iter()
+            .for_each(|request| send_until_acknowledged(&sender, address, request));
+    };
+    let server = place.serve(&["serve"]);
+    post_all(server.address);
+    let expected = tables::reference(&sent);
+    let all = tables::events_in(&expected);
+    tables::wait_written(&place, all);
+    assert_eq!(server.running.stop(), Some(0));
+
+    let before = commits(&place);
+    place.ok(&["compact"]);
+    assert!(commits(&place) > before, "nothing was put together");
+
+    let server = place.serve(&["serve"]);
+    post_all(server.address);
+    let last = events::unknown();
+    send_until_acknowledged(&sender, server.address, std::slice::from_ref(&last));
+    tables::wait_written(&place, all + 1);
+    assert_eq!(server.running.stop(), Some(0));
+    sent.push(last);
+    tables::assert_same(&tables::contents(&place), &tables::reference(&sent));
+}
+
+fn commits(place: &Place) -> usize {
+    std::fs::read_dir(place.data().join("tables/calls/_delta_log")).unwrap().count()
+}
+
 fn next<'a>(waiting: &Mutex<std::slice::Iter<'a, Vec<Event>>>) -> Option<&'a Vec<Event>> {
     waiting.lock().unwrap().next()
 }

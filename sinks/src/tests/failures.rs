@@ -33,6 +33,16 @@ async fn a_crash_between_tables_is_made_good() {
     }
 }
 
+/// Of two who create one commit both would believe that it is theirs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_lets_two_create_one_name_is_refused_before_anything_is_written() {
+    let folder = folder();
+    let error = overwriting_sink(&folder).await.err().unwrap();
+    assert!(matches!(error, SinkError::NotExclusive { .. }), "{error}");
+    assert!(ALL.iter().all(|table| !exists(&folder, table)));
+    sink(&folder).await.write(calls(&calls_log(), 0, 9)).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_sink_goes_on_after_an_error() {
     let (folder, log) = (folder(), calls_log());
