@@ -151,9 +151,9 @@ async fn every_file_and_its_folder_are_synced() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_scheme_names_the_feature() {
-    let error = Sink::open(crate::SinkSettings::new("s3://bucket/lake")).await.err().unwrap();
-    assert_eq!(error.to_string(), "this build cannot reach s3:// locations");
-    assert_eq!(error.hint(), "build with `--features s3`");
+    let error = Sink::open(crate::SinkSettings::new("gs://bucket/lake")).await.err().unwrap();
+    assert_eq!(error.to_string(), "this build cannot reach gs:// locations");
+    assert_eq!(error.hint(), "build with `--features gcs`");
 }
 
 /// A deterministic stream of small numbers.
