@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -20,6 +21,8 @@ const SESSION: (&str, &str) = ("session.timeout.ms", "6000");
 const HEARTBEAT: (&str, &str) = ("heartbeat.interval.ms", "500");
 const STRATEGY: &str = "partition.assignment.strategy";
 const PARTITIONS: i32 = 3;
+/// How long the brokers may take to make the topics.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Cluster {
     settings: KafkaSettings,
@@ -42,7 +45,7 @@ impl Cluster {
             settings.options.insert(name.to_owned(), value.to_owned());
         }
         let log = KafkaLog::connect(settings.clone()).await?;
-        log.ready().await?;
+        wait_ready(&log).await?;
         Ok(Self { settings, log })
     }
 
@@ -86,4 +89,16 @@ impl Cluster {
     pub fn topic_prefix(&self) -> &str {
         &self.settings.topic_prefix
     }
+}
+
+/// Waits until all topics are there.
+async fn wait_ready(log: &KafkaLog) -> Result<(), Error> {
+    let began = Instant::now();
+    while let Err(error) = log.ready().await {
+        if !error.is_temporary() || began.elapsed() > PATIENCE {
+            return Err(error.into());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
 }
