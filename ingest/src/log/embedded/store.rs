@@ -26,8 +26,10 @@ mod collect;
 
 /// Topic → (next offset, bytes of its records).
 const HEADS: TableDefinition<&str, (i64, u64)> = TableDefinition::new("heads");
-/// Records behind those that are removed which have to be readable: more than two pages hold.
-const NEAR: usize = 256;
+/// What has to be readable behind records that are removed: more than two pages of small ones hold, and some
+/// large ones.
+const NEAR_RECORDS: usize = 4;
+const NEAR_BYTES: usize = 64 << 10;
 /// Written to see whether writing works.
 const PROBE: TableDefinition<(), u64> = TableDefinition::new("probe");
 
@@ -343,11 +345,24 @@ fn cut(
     };
     guarded(measure)?;
     if let Some(cut) = &cut {
-        let behind =
-            || table.range(cut.last + 1..)?.take(NEAR).try_for_each(|entry| entry.map(drop));
-        guarded(|| Ok(behind()?))?;
+        guarded(|| look_behind(&table, cut.last))?;
     }
     Ok(cut)
+}
+
+/// Reads what lies just behind this offset: pages that may be joined with those in front of it.
+fn look_behind(
+    table: &impl ReadableTable<i64, &'static [u8]>,
+    last: i64,
+) -> Result<(), redb::Error> {
+    let mut bytes = 0;
+    for (count, entry) in table.range(last + 1..)?.enumerate() {
+        bytes += entry?.1.value().len();
+        if count >= NEAR_RECORDS && bytes >= NEAR_BYTES {
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn head(
