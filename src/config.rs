@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use ringlake_queries::StoreOptions;
 use serde::Deserialize;
 use toml::de::DeTable;
 
@@ -52,6 +53,8 @@ pub struct Config {
     pub limits: Limits,
     pub tls: Tls,
     pub pg: Pg,
+    /// Options of the stores in which tables and exports lie.
+    pub object_store: BTreeMap<String, Plain>,
     #[serde(default)]
     pub accounts: BTreeMap<String, Account>,
     #[serde(default)]
@@ -257,6 +260,15 @@ impl Config {
                     .to_owned(),
             });
         }
+        if let Some(name) = self.object_store.keys().find(|name| !StoreOptions::knows(name)) {
+            return Err(Mistake {
+                at: file_name.to_owned(),
+                message: format!(
+                    "[object_store] has no option {name:?}; it has aws_endpoint, aws_region, \
+                     aws_access_key_id, aws_secret_access_key and the others of the crate object_store"
+                ),
+            });
+        }
         if self.tls.is_on() == self.tls.key.as_os_str().is_empty() {
             return Err(Mistake {
                 at: file_name.to_owned(),
@@ -273,6 +285,15 @@ impl Config {
         } else {
             self.tables.clone()
         }
+    }
+
+    /// How object stores are reached: by `[object_store]`, and by the variables that their own tools read.
+    pub fn stores(&self) -> StoreOptions {
+        let told = self.object_store.iter().map(|(name, value)| (name.clone(), value.0.clone()));
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        StoreOptions::new(told, variables)
     }
 
     /// The door's address as vendors see it, without a slash at its end.

@@ -131,6 +131,14 @@ impl Error {
         }
     }
 
+    /// The same as [`Self::report`] in one line, without what says that it is an error.
+    pub fn line(&self) -> String {
+        let report = self.report();
+        let lines: Vec<&str> =
+            report.trim_start_matches("error: ").lines().map(str::trim).collect();
+        lines.join("; ")
+    }
+
     /// The message, its causes and the hint, as shown to people.
     pub fn report(&self) -> String {
         let mut text = format!("error: {self}\n");
@@ -142,12 +150,12 @@ impl Error {
                 let _ = writeln!(text, "  {}: {}", mistake.at, mistake.message);
             }
         }
-        let mut last = self.to_string();
+        let mut last = brief(self.to_string());
         let mut cause = self.source();
         while let Some(error) = cause {
-            let message = error.to_string();
-            // Transparent wrappers say the same again.
-            if message != last {
+            let message = brief(error.to_string());
+            // Transparent wrappers say the same again, and some say their cause themselves.
+            if !last.ends_with(&message) {
                 let _ = writeln!(text, "  caused by: {message}");
             }
             last = message;
@@ -167,6 +175,18 @@ impl From<LoadError> for Error {
             LoadError::Wrong(mistakes) => Self::Settings(mistakes),
         }
     }
+}
+
+/// An object store's answer without its XML: the code and the message in it.
+fn brief(mut message: String) -> String {
+    let Some(start) = message.find("<?xml") else { return message };
+    let xml = message.split_off(start);
+    let inside = |name: &str| {
+        let (_, rest) = xml.split_once(&format!("<{name}>"))?;
+        rest.split_once("</").map(|(text, _)| text.to_owned())
+    };
+    let told: Vec<String> = ["Code", "Message"].into_iter().filter_map(inside).collect();
+    message + &told.join(": ")
 }
 
 /// `1 mistake`, `2 mistakes`.
@@ -190,6 +210,20 @@ mod tests {
              hint: every setting and its default is in config/default.toml\n"
         );
         assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn what_a_store_answers_is_told_in_brief() {
+        let answer = "404 Not Found: <?xml version=\"1.0\"?>\n<Error><Code>NoSuchBucket</Code>\
+                      <Message>It is not there.</Message><HostId>x</HostId></Error>";
+        assert_eq!(brief(answer.to_owned()), "404 Not Found: NoSuchBucket: It is not there.");
+        let error = Error::file("read", "a")(io::Error::other(answer));
+        assert!(
+            error.report().ends_with("caused by: 404 Not Found: NoSuchBucket: It is not there.\n")
+        );
+        assert!(
+            error.line().ends_with("; caused by: 404 Not Found: NoSuchBucket: It is not there.")
+        );
     }
 
     #[test]

@@ -48,6 +48,11 @@ impl Server {
         Ok(Self { registry, counts, tasks, stop, closed, has_door: false, log: None })
     }
 
+    /// Where the parts count.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// Opens the door. Returns its address.
     pub async fn open_door(
         &mut self,

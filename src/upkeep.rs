@@ -9,7 +9,7 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use ringlake_queries::fold::{Advanced, FOLDS, Failure, Fold, FoldStore, When};
-use ringlake_sinks::{Compacted, Folded, SinkSettings, Upkeep, Vacuumed};
+use ringlake_sinks::{Compacted, Folded, Upkeep, Vacuumed};
 use ringlake_transform::folded::{FoldedFile, Manifest};
 use tokio_util::sync::CancellationToken;
 
@@ -52,7 +52,7 @@ pub async fn fold(
     tell: &(dyn Fn(&'static str, u64, u64) + Sync),
 ) -> Result<Advanced, Error> {
     let engine = wiring::engine(config).await?;
-    let files = Files(Folded::open(&SinkSettings::new(config.tables_root()))?);
+    let files = Files(Folded::open(&wiring::sink_settings(config))?);
     Ok(engine.fold(&files, when, tell).await?)
 }
 
@@ -62,13 +62,13 @@ pub async fn compact(
     least: usize,
     tell: &(dyn Fn(&'static str) + Sync),
 ) -> Result<Compacted, Error> {
-    let mut tables = Upkeep::open(SinkSettings::new(config.tables_root())).await?;
+    let mut tables = Upkeep::open(wiring::sink_settings(config)).await?;
     Ok(tables.compact(least, tell).await?)
 }
 
 /// Deletes what no version of the last `keep` names; with `dry` only counts it.
 pub async fn vacuum(config: &Config, keep: Duration, dry: bool) -> Result<Vacuumed, Error> {
-    let mut tables = Upkeep::open(SinkSettings::new(config.tables_root())).await?;
+    let mut tables = Upkeep::open(wiring::sink_settings(config)).await?;
     let folds = FOLDS.iter().map(Fold::folder).collect();
     Ok(tables.vacuum(keep, &folds, dry).await?)
 }

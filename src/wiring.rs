@@ -134,8 +134,13 @@ pub async fn sink(config: &Config, registry: Option<Registry>) -> Result<Sink, E
     if config.tables.is_empty() {
         make_folder(&config.data).map_err(Error::file("make", &config.data))?;
     }
-    let settings = SinkSettings { registry, ..SinkSettings::new(config.tables_root()) };
-    Ok(Sink::open(settings).await?)
+    Ok(Sink::open(SinkSettings { registry, ..sink_settings(config) }).await?)
+}
+
+/// Where the tables are written, and how that place is reached.
+pub fn sink_settings(config: &Config) -> SinkSettings {
+    let storage_options = config.stores().as_map();
+    SinkSettings { storage_options, ..SinkSettings::new(config.tables_root()) }
 }
 
 pub async fn engine(config: &Config) -> Result<Engine, Error> {
@@ -150,6 +155,7 @@ fn engine_settings(config: &Config) -> Result<EngineSettings, Error> {
         account_countries: config.countries(),
         tariffs: Arc::new(tariffs(config)?),
         calendars: Arc::new(config.calendars()),
+        stores: config.stores(),
         ..EngineSettings::new(tables_url(&config.tables_root())?)
     })
 }

@@ -4,7 +4,6 @@
 //! never guess: a span too long to be meant has no business seconds.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use chrono::{DateTime, Datelike, Days, NaiveDate};
 use chrono_tz::Tz;
@@ -20,18 +19,12 @@ const MOST_DAYS: i64 = 100 * 366;
 pub type Calendars = BTreeMap<String, Calendar>;
 
 /// One calendar of business hours.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Calendar {
     zone: Tz,
     /// Of each day from Monday: minutes since midnight, from and until, in order and apart.
     week: [Vec<(u32, u32)>; 7],
     holidays: BTreeSet<NaiveDate>,
-}
-
-impl fmt::Debug for Calendar {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Calendar({})", self.zone)
-    }
 }
 
 impl Calendar {

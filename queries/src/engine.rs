@@ -8,17 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::array::RecordBatch;
 use datafusion::common::{DataFusionError, ParamValues, TableReference};
-use datafusion::datasource::{MemTable, TableProvider};
+use datafusion::datasource::TableProvider;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
-use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
+use datafusion::prelude::{DataFrame, SessionContext};
 use datafusion::sql::parser::Statement;
 use futures::StreamExt;
 use ringlake_transform::tables::PROGRESS;
@@ -34,8 +30,10 @@ use crate::error::QueryError;
 use crate::fold::Fold;
 use crate::fold::fresh::Inputs;
 use crate::fold::reading::Views;
-use crate::functions;
+use crate::order;
+use crate::session::session;
 use crate::sql::{self, read_statement};
+use crate::stores::StoreOptions;
 use crate::tables::{Source, Versions};
 use crate::tariffs::Tariffs;
 use crate::views::{self, ACCOUNT_COUNTRIES, ACCOUNT_CURRENCIES, VIEWS, View};
@@ -67,6 +65,8 @@ pub struct EngineSettings {
     pub tariffs: Arc<Tariffs>,
     /// Business hours by name.
     pub calendars: Arc<Calendars>,
+    /// How the store of the tables is reached, where they lie in one.
+    pub stores: StoreOptions,
 }
 
 impl EngineSettings {
@@ -80,7 +80,14 @@ impl EngineSettings {
             account_countries: BTreeMap::new(),
             tariffs: Arc::default(),
             calendars: Arc::default(),
+            stores: StoreOptions::default(),
         }
+    }
+
+    /// All that is told beside the tables and that an answer depends on, as a text to compare.
+    pub(crate) fn told(&self) -> String {
+        let Self { account_currencies, account_countries, tariffs, calendars, .. } = self;
+        format!("{account_currencies:?} {account_countries:?} {:?} {calendars:?}", tariffs.all())
     }
 }
 
@@ -107,9 +114,18 @@ impl std::fmt::Debug for Engine {
 
 impl Engine {
     /// Opens the tables at the versions of the newest `progress`. A folder without tables is fine.
-    pub async fn open(settings: EngineSettings) -> Result<Self, QueryError> {
-        let source = Source::open(settings.root.clone()).await?;
+    pub async fn open(mut settings: EngineSettings) -> Result<Self, QueryError> {
+        // Names of files are put behind it as they are.
+        if !settings.root.path().ends_with('/') {
+            settings.root.set_path(&format!("{}/", settings.root.path()));
+        }
+        let source = Source::open(settings.root.clone(), settings.stores.clone()).await?;
         Self::over(source, settings)
+    }
+
+    /// The same tables at these versions, as long as they can be read.
+    pub(crate) fn at(&self, versions: Versions) -> Result<Self, QueryError> {
+        Self::over(self.source.at(versions), self.settings.clone())
     }
 
     /// An engine over batches by table name, for tests and for tools that have no folder.
@@ -160,6 +176,10 @@ impl Engine {
         self.source.versions()
     }
 
+    pub(crate) fn settings(&self) -> &EngineSettings {
+        &self.settings
+    }
+
     /// What to tell somebody who sees no rows because nothing has been received yet.
     pub fn hint(&self) -> Option<String> {
         self.source.is_empty().then(|| NO_EVENTS.to_owned())
@@ -179,6 +199,18 @@ impl Engine {
         self.answer_to(read_statement(text)?, text, values).await
     }
 
+    /// The same, its rows in a total order: by the columns `first`, then as the statement says, then by
+    /// all columns.
+    pub(crate) async fn sql_in_order(
+        &self,
+        text: &str,
+        values: Option<ParamValues>,
+        first: &[String],
+    ) -> Result<Answer, QueryError> {
+        let shape = |plan| order::total(plan, first);
+        self.answer_as(read_statement(text)?, text, values, shape).await
+    }
+
     /// Answers a statement that was read from this text.
     pub(crate) async fn answer_to(
         &self,
@@ -186,9 +218,19 @@ impl Engine {
         text: &str,
         values: Option<ParamValues>,
     ) -> Result<Answer, QueryError> {
+        self.answer_as(statement, text, values, Ok).await
+    }
+
+    async fn answer_as(
+        &self,
+        statement: Statement,
+        text: &str,
+        values: Option<ParamValues>,
+        shape: impl FnOnce(LogicalPlan) -> Result<LogicalPlan, QueryError>,
+    ) -> Result<Answer, QueryError> {
         let deadline = Instant::now() + self.settings.timeout;
         let work = async {
-            let mut plan = self.plan_of(statement, text).await?;
+            let mut plan = shape(self.plan_of(statement, text).await?)?;
             if let Some(values) = values {
                 plan = plan.with_param_values(values).map_err(|e| sql::explain(e, text))?;
             }
@@ -343,49 +385,4 @@ impl Engine {
             explained => explained,
         }
     }
-}
-
-fn session(
-    settings: &EngineSettings,
-) -> Result<SessionContext, datafusion::error::DataFusionError> {
-    const TRACKED: std::num::NonZeroUsize = std::num::NonZeroUsize::MIN.saturating_add(4);
-    let mut config = SessionConfig::new()
-        .with_information_schema(true)
-        .with_default_catalog_and_schema(CATALOGUE, SCHEMA);
-    let options = config.options_mut();
-    // The types of a table on disk are then those that the table declares.
-    options.execution.parquet.schema_force_view_types = false;
-    options.sql_parser.map_string_types_to_utf8view = false;
-    // Amounts that somebody writes into a query stay exact.
-    options.sql_parser.parse_float_as_decimal = true;
-    options.sql_parser.collect_spans = true;
-    let pool = TrackConsumersPool::new(FairSpillPool::new(settings.memory_limit), TRACKED);
-    let disk = DiskManagerBuilder::default()
-        .with_mode(DiskManagerMode::OsTmpDirectory)
-        .with_max_temp_directory_size(settings.spill_limit);
-    let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(pool))
-        .with_disk_manager_builder(disk)
-        .build_arc()?;
-    let context = SessionContext::new_with_config_rt(config, runtime);
-    functions::register(&context);
-    functions::register_settled(&context, &settings.tariffs, &settings.calendars);
-    let currencies = by_account("currency", &settings.account_currencies)?;
-    context.register_table(ACCOUNT_CURRENCIES, Arc::new(currencies))?;
-    let countries = by_account("country", &settings.account_countries)?;
-    context.register_table(ACCOUNT_COUNTRIES, Arc::new(countries))?;
-    Ok(context)
-}
-
-/// What the settings say of each account, as a table; codes are upper case.
-fn by_account(
-    name: &str,
-    told: &BTreeMap<String, String>,
-) -> Result<MemTable, datafusion::error::DataFusionError> {
-    let text = |name| Field::new(name, DataType::Utf8, false);
-    let schema = Arc::new(Schema::new(vec![text("account_id"), text(name)]));
-    let accounts = StringArray::from_iter_values(told.keys());
-    let codes: StringArray = told.values().map(|code| Some(code.to_uppercase())).collect();
-    let rows = RecordBatch::try_new(schema.clone(), vec![Arc::new(accounts), Arc::new(codes)])?;
-    MemTable::try_new(schema, vec![vec![rows]])
 }

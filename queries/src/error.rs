@@ -107,8 +107,12 @@ pub enum QueryError {
     ExportCron { name: String, pattern: String, source: croner::errors::CronError },
     #[error("cannot write {}", path.display())]
     ExportFile { path: PathBuf, source: std::io::Error },
-    #[error("{} cannot be read as a manifest", path.display())]
-    Manifest { path: PathBuf, source: serde_json::Error },
+    #[error("exports cannot go to {url}")]
+    ExportPlace { url: String, source: Option<Box<object_store::Error>> },
+    #[error("cannot reach {url}")]
+    ExportStore { url: String, source: Box<object_store::Error> },
+    #[error("{path} cannot be read as a manifest")]
+    Manifest { path: String, source: serde_json::Error },
 }
 
 impl QueryError {
@@ -160,9 +164,49 @@ impl QueryError {
             Self::ExportCron { .. } => {
                 Some("five fields: minute hour day month weekday, as in \"15 6 * * MON\"".to_owned())
             }
+            Self::ExportPlace { .. } => Some(
+                "give a folder, or s3://BUCKET/PATH; gs:// and az:// need a build with their feature"
+                    .to_owned(),
+            ),
+            Self::ExportFile { .. } => {
+                Some("check that the folder can be written to and that the disk has space".to_owned())
+            }
+            Self::ExportStore { source, .. } => Some(store_hint(source).to_owned()),
             _ => None,
         }
     }
+}
+
+fn store_hint(error: &object_store::Error) -> &'static str {
+    use object_store::Error::{NotFound, PermissionDenied, Unauthenticated};
+    /// Where a cloud's machines ask for credentials.
+    const OF_MACHINES: &str = "169.254.";
+    let told = chain(error);
+    match error {
+        NotFound { .. } => "make the bucket, or name one that is there",
+        _ if told.contains("NoSuchBucket") => "make the bucket, or name one that is there",
+        PermissionDenied { .. } | Unauthenticated { .. } => {
+            "the store refuses these credentials: see to AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, \
+             or [object_store] in the settings, and to what they may do with the bucket"
+        }
+        _ if told.contains(OF_MACHINES) => {
+            "there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or \
+             [object_store] in the settings"
+        }
+        _ => {
+            "see to the network and to the endpoint: AWS_ENDPOINT, or aws_endpoint in [object_store]"
+        }
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 fn names_hint(what: &str, name: &str, known: &[String]) -> String {

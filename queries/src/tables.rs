@@ -20,6 +20,7 @@ use ringlake_transform::tables::PROGRESS;
 use url::Url;
 
 use crate::error::QueryError;
+use crate::stores::StoreOptions;
 
 /// Delta version of each table that exists, as one state of `progress` tells.
 pub type Versions = BTreeMap<String, u64>;
@@ -28,19 +29,31 @@ pub type Versions = BTreeMap<String, u64>;
 #[derive(Debug)]
 pub enum Source {
     /// Delta tables `<root>/<table>/`, each at one version.
-    Delta { root: Url, versions: Versions, progress: Option<u64> },
+    Delta { root: Url, stores: StoreOptions, versions: Versions, progress: Option<u64> },
     /// Batches by table name: for tests and for tools that have no folder.
     Memory(BTreeMap<String, Vec<RecordBatch>>),
 }
 
 impl Source {
     /// Reads `progress`; a folder without one has no tables yet.
-    pub async fn open(root: Url) -> Result<Self, QueryError> {
-        let Some(table) = load(&root, PROGRESS.name, None).await? else {
-            return Ok(Self::Delta { root, versions: Versions::new(), progress: None });
+    pub async fn open(root: Url, stores: StoreOptions) -> Result<Self, QueryError> {
+        let Some(table) = load(&root, &stores, PROGRESS.name, None).await? else {
+            return Ok(Self::Delta { root, stores, versions: Versions::new(), progress: None });
         };
         let rows = scan(&SessionContext::new(), &table).await?;
-        Ok(Self::Delta { root, versions: newest_versions(&rows)?, progress: table.version() })
+        let (versions, progress) = (newest_versions(&rows)?, table.version());
+        Ok(Self::Delta { root, stores, versions, progress })
+    }
+
+    /// The same tables at other versions.
+    pub fn at(&self, versions: Versions) -> Self {
+        match self {
+            Self::Delta { root, stores, progress, .. } => {
+                let (root, stores) = (root.clone(), stores.clone());
+                Self::Delta { root, stores, versions, progress: *progress }
+            }
+            Self::Memory(tables) => Self::Memory(tables.clone()),
+        }
     }
 
     pub fn versions(&self) -> Versions {
@@ -79,10 +92,10 @@ impl Source {
 
     /// A table on disk at the version that is read.
     pub(crate) async fn delta(&self, table: &str) -> Result<Option<DeltaTable>, QueryError> {
-        let Self::Delta { root, versions, progress } = self else { return Ok(None) };
+        let Self::Delta { root, stores, versions, progress } = self else { return Ok(None) };
         let version = if table == PROGRESS.name { *progress } else { versions.get(table).copied() };
         match version {
-            Some(version) => load(root, table, Some(version)).await,
+            Some(version) => load(root, stores, table, Some(version)).await,
             None => Ok(None),
         }
     }
@@ -112,6 +125,7 @@ impl Source {
 /// The Delta table at this version, or the newest; none where there is no table.
 async fn load(
     root: &Url,
+    stores: &StoreOptions,
     name: &str,
     version: Option<u64>,
 ) -> Result<Option<DeltaTable>, QueryError> {
@@ -122,7 +136,8 @@ async fn load(
         return Ok(None);
     }
     let open = async {
-        let mut builder = DeltaTableBuilder::from_url(url)?;
+        let options = stores.config()?.raw;
+        let mut builder = DeltaTableBuilder::from_url(url)?.with_storage_options(options);
         if let Some(version) = version {
             builder = builder.with_version(version);
         }

@@ -1,6 +1,5 @@
 //! `ringlake log`: the raw log, as it is.
 
-use std::collections::HashMap;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -65,7 +64,8 @@ pub async fn run(args: Args, app: &App) -> Result<(), Error> {
         }
         Action::Status => {
             let (log, _) = open(config).await?;
-            let positions = Progress::load(&config.tables_root(), &HashMap::new()).await?.positions;
+            let positions =
+                Progress::load(&config.tables_root(), &config.stores().as_map()).await?.positions;
             print_status(&log.status().await?, &positions, app)
         }
         Action::Trim { keep } => {

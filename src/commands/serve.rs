@@ -55,7 +55,8 @@ pub async fn run(_args: Args, app: &App) -> Result<(), Error> {
         config.scheme(),
         config.data.display()
     ));
-    server.spawn(exports::schedule(config.clone(), stop.soon.clone()));
+    let counts = exports::Counts::new(config, server.registry())?;
+    server.spawn(exports::schedule(config.clone(), counts, stop.soon.clone()));
     if !config.pg.listen.is_empty() {
         server.spawn(pg::run(app.loaded.clone(), stop.soon.clone()));
     }

@@ -1,6 +1,5 @@
 //! `ringlake verify`: that each event of the log is in the tables exactly once.
 
-use std::collections::HashMap;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -48,7 +47,7 @@ pub async fn run(args: Args, app: &App) -> Result<(), Error> {
         false => Some(open(config).await?),
     };
     let mut findings = Findings::default();
-    let mut audit = Audit::open(&config.tables_root(), &HashMap::new()).await?;
+    let mut audit = Audit::open(&config.tables_root(), &config.stores().as_map()).await?;
     let bar = app.console.byte_bar(0, "tables");
     let tables = verify::read_tables(&mut audit, &mut findings, &bar).await?;
     bar.finish_and_clear();
@@ -88,7 +87,7 @@ async fn repair(config: &Config, app: &App) -> Result<(), Error> {
         LogKind::Embedded => Some(DataLock::acquire(&config.data)?),
         LogKind::Kafka => None,
     };
-    let moved = ringlake_sinks::repair(&config.tables_root(), &HashMap::new()).await?;
+    let moved = ringlake_sinks::repair(&config.tables_root(), &config.stores().as_map()).await?;
     for one in &moved {
         app.console.note(format!("table {}: {} is now {}", one.table, one.from, one.to));
     }

@@ -40,7 +40,8 @@ pub async fn run(_args: Args, app: &App) -> Result<(), Error> {
     ));
     let log = wiring::kafka_log(config).await?;
     server.spawn(letters::watch::run(config.clone(), log, stop.soon.clone()));
-    server.spawn(exports::schedule(config.clone(), stop.soon.clone()));
+    let counts = exports::Counts::new(config, server.registry())?;
+    server.spawn(exports::schedule(config.clone(), counts, stop.soon.clone()));
     server.spawn(upkeep::run(config.clone(), stop.soon.clone()));
     server.run().await
 }

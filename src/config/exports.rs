@@ -1,10 +1,11 @@
-//! `[[exports]]`: what is written as Parquet, when, and where to.
+//! `[[exports]]`: what is written, when, and where to.
 
 use std::ops::Range;
 use std::path::PathBuf;
 
-use ringlake_queries::exports::{ExportPeriod, ExportSource, ExportSpec};
+use ringlake_queries::exports::{self, ExportPeriod, ExportSource, ExportSpec};
 use ringlake_queries::report::ReportRequest;
+use ringlake_queries::{Format, QueryError, StoreOptions};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -27,7 +28,21 @@ pub struct Export {
     pub account: Option<String>,
     #[serde(default, deserialize_with = "period")]
     pub period: ExportPeriod,
-    pub folder: Option<PathBuf>,
+    #[serde(default = "parquet", deserialize_with = "format")]
+    pub format: Format,
+    pub partition_by: Option<Spanned<Vec<String>>>,
+    #[serde(default = "corrections")]
+    pub corrections: usize,
+    pub folder: Option<Spanned<String>>,
+}
+
+fn parquet() -> Format {
+    Format::Parquet
+}
+
+/// Days, weeks or months that are asked again: late events mostly come within hours.
+fn corrections() -> usize {
+    3
 }
 
 fn zone<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<chrono_tz::Tz>, D::Error> {
@@ -41,13 +56,24 @@ fn period<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<ExportPer
     })
 }
 
+fn format<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Format, D::Error> {
+    exports::format(&String::deserialize(deserializer)?).map_err(|error| {
+        serde::de::Error::custom(format!("{error}; {}", error.hint().unwrap_or_default()))
+    })
+}
+
 impl Export {
     pub fn name(&self) -> &str {
         self.name.as_ref().map_or("", |name| name.get_ref())
     }
 
     /// The export as it is run; `sql` is the text where it asks SQL.
-    pub fn spec(&self, sql: String, default_zone: chrono_tz::Tz) -> ExportSpec {
+    pub fn spec(
+        &self,
+        sql: String,
+        default_zone: chrono_tz::Tz,
+        stores: StoreOptions,
+    ) -> ExportSpec {
         let source = match &self.report {
             Some(report) => ExportSource::Report(ReportRequest {
                 by: self.by.clone(),
@@ -63,7 +89,15 @@ impl Export {
             zone: self.time_zone.unwrap_or(default_zone),
             source,
             period: self.period,
-            folder: self.folder.clone().unwrap_or_else(|| PathBuf::from("exports")),
+            format: self.format,
+            partition_by: self
+                .partition_by
+                .as_ref()
+                .map(|by| by.get_ref().clone())
+                .unwrap_or_default(),
+            corrections: self.corrections,
+            folder: self.folder.as_ref().map_or("exports".to_owned(), |at| at.get_ref().clone()),
+            stores,
         }
     }
 }
@@ -104,9 +138,10 @@ pub fn check(
 
 /// What the queries know to be wrong: the report, its groups, the cron pattern.
 fn check_spec(export: &Export, add: &mut dyn FnMut(String, Option<Range<usize>>)) {
-    use ringlake_queries::QueryError;
-    for error in export.spec(String::new(), chrono_tz::Tz::UTC).check() {
+    let stores = StoreOptions::default();
+    for error in export.spec(String::new(), chrono_tz::Tz::UTC, stores).check() {
         let span = match &error {
+            QueryError::ExportPlace { .. } => export.folder.as_ref().map(Spanned::span),
             QueryError::ExportCron { .. } => export.cron.as_ref().map(Spanned::span),
             QueryError::ExportSpec { .. } => export.name.as_ref().map(Spanned::span),
             _ => export.report.as_ref().map(Spanned::span),

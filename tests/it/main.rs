@@ -19,6 +19,7 @@ mod letters;
 mod log_contract;
 mod log_kafka;
 mod mutants;
+mod object_store;
 mod oracle;
 mod peers;
 mod pg;

@@ -1,31 +1,41 @@
 //! Scheduled exports: what to write, when it is due, and what has been written.
 //!
-//! A run is a folder of its own below the export's, named by the time it was scheduled for:
+//! A run is a folder of its own below the export's, named by the time it was scheduled for; where late
+//! events changed the answer, a numbered correction lies beside it and the run stays as it was:
 //!
 //! ```text
 //! <folder>/daily-costs/2026-03-30T041500Z/part-00000.parquet
 //! <folder>/daily-costs/2026-03-30T041500Z/manifest.json
+//! <folder>/daily-costs/2026-03-30T041500Z.1/…
 //! ```
 //!
-//! It is written under another name and renamed when all of it is on the disk, so a reader finds a
-//! run whole or not at all. There is no clock here: whoever calls says what time it is.
+//! A reader finds a run whole or not at all ([`place`]), and the same period of the same data is the same
+//! bytes ([`parts`]). There is no clock here: whoever calls says what time it is.
 
+mod compare;
+mod correct;
+mod local;
 mod manifest;
+mod parts;
+mod place;
+mod remote;
 mod run;
 mod schedule;
 
-use std::path::PathBuf;
 use std::str::FromStr;
 
-use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
-pub use manifest::{ExportFile, Manifest, list};
+pub use correct::{Again, Write, again, closed};
+pub use manifest::{ExportFile, Lines, Manifest, Reason, RunName, TableMoved};
 pub use run::run;
-pub use schedule::{due, last_run, next_run};
+pub use schedule::{due, next_run};
 
 use crate::error::QueryError;
+use crate::output::Format;
 use crate::report::{self, ReportRequest};
+use crate::stores::StoreOptions;
+use place::Place;
 
 /// One `[[exports]]` entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,8 +48,16 @@ pub struct ExportSpec {
     pub zone: Tz,
     pub source: ExportSource,
     pub period: ExportPeriod,
-    /// Where this export's runs are written; nothing is ever written outside of it.
-    pub folder: PathBuf,
+    pub format: Format,
+    /// Columns whose values become folders, the outermost first.
+    pub partition_by: Vec<String>,
+    /// How many past periods are asked again when a new one is due.
+    pub corrections: usize,
+    /// A folder, or the URL of a place in an object store. Runs are written below it, and nothing is
+    /// ever written outside of it.
+    pub folder: String,
+    /// How that store is reached.
+    pub stores: StoreOptions,
 }
 
 /// What an export asks.
@@ -94,31 +112,74 @@ impl FromStr for ExportPeriod {
 }
 
 impl ExportSpec {
+    /// What a file may be written as.
+    pub const FORMATS: [Format; 3] = [Format::Parquet, Format::Csv, Format::Arrow];
+
     /// Everything that can be known to be wrong before the first run.
     pub fn check(&self) -> Vec<QueryError> {
         let mut wrong = Vec::new();
-        let safe = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        if self.name.is_empty() || self.name.starts_with('.') || !self.name.chars().all(safe) {
+        let mut add = |problem: &str| {
             wrong.push(QueryError::ExportSpec {
                 name: self.name.clone(),
-                problem: "a name is made of letters, digits, -, _ and ., and begins with no dot"
-                    .to_owned(),
+                problem: problem.to_owned(),
             });
+        };
+        let safe = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if self.name.is_empty() || self.name.starts_with('.') || !self.name.chars().all(safe) {
+            add("a name is made of letters, digits, -, _ and ., and begins with no dot");
+        }
+        let twice =
+            |(at, name): (usize, &String)| self.partition_by.iter().take(at).any(|n| n == name);
+        if self.partition_by.iter().enumerate().any(twice) {
+            add("partition_by names a column twice");
         }
         wrong.extend(schedule::cron(self).err());
+        wrong.extend(Place::open(self).err());
+        if !Self::FORMATS.contains(&self.format) {
+            wrong.push(unknown_format(self.format.name()));
+        }
         if let ExportSource::Report(request) = &self.source {
             wrong.extend(report::render(request).err());
         }
         wrong
     }
 
-    /// The folder that holds one folder a run.
-    pub fn runs(&self) -> PathBuf {
-        self.folder.join(&self.name)
+    /// The place that holds one folder a run, as it is shown to people.
+    pub fn runs(&self) -> String {
+        format!("{}/{}", self.folder.trim_end_matches('/'), self.name)
+    }
+
+    /// The finished runs, in the order of their times, each before its corrections.
+    ///
+    /// # Errors
+    /// A place that cannot be read.
+    pub async fn finished(&self) -> Result<Vec<RunName>, QueryError> {
+        Place::open(self)?.names().await
+    }
+
+    /// What a finished run tells of itself.
+    ///
+    /// # Errors
+    /// A place that cannot be read, and a manifest that is none.
+    pub async fn manifest(&self, run: RunName) -> Result<Option<Manifest>, QueryError> {
+        Place::open(self)?.manifest(run).await
     }
 }
 
-/// `2026-03-30T041500Z`: sorts by time and is a file name everywhere.
-fn stamp(scheduled_for: DateTime<Utc>) -> String {
-    scheduled_for.format("%Y-%m-%dT%H%M%SZ").to_string()
+/// The format of this name, if exports are written in it.
+///
+/// # Errors
+/// All names there are.
+pub fn format(name: &str) -> Result<Format, QueryError> {
+    let mut formats = ExportSpec::FORMATS.into_iter();
+    formats.find(|format| format.name() == name).ok_or_else(|| unknown_format(name))
+}
+
+fn unknown_format(name: &str) -> QueryError {
+    QueryError::Unknown {
+        what: "format",
+        name: name.to_owned(),
+        known: ExportSpec::FORMATS.iter().map(|format| format.name().to_owned()).collect(),
+        place: None,
+    }
 }

@@ -1,27 +1,25 @@
-//! One run: ask, write beside, make it durable, rename.
-
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+//! One run: ask, write beside, make it durable, show it.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use datafusion::common::{ParamValues, ScalarValue};
-use ringlake_transform::faults::{self, Side};
 use sha2::{Digest, Sha256};
 
-use super::manifest::{self, ExportFile, MANIFEST, Manifest};
+use super::correct::fill;
+use super::manifest::{Manifest, RunName};
+use super::parts::hex;
+use super::place::Place;
 use super::schedule::period;
-use super::{ExportSource, ExportSpec, stamp};
+use super::{ExportSource, ExportSpec};
 use crate::answer::Answer;
 use crate::engine::Engine;
 use crate::error::QueryError;
-use crate::output::{self, Format};
 use crate::report::period::Period;
 use crate::report::{self, ReportRequest};
 
-const PART: &str = "part-00000.parquet";
-
 /// Writes one run and returns its manifest. A run that is there already is left as it is.
+///
+/// # Errors
+/// What the question or the place fails with; nothing is half written then.
 pub async fn run(
     engine: &Engine,
     spec: &ExportSpec,
@@ -30,87 +28,54 @@ pub async fn run(
     if let Some(wrong) = spec.check().into_iter().next() {
         return Err(wrong);
     }
-    let runs = spec.runs();
-    let finished = runs.join(stamp(scheduled_for));
-    if let Some(manifest) = manifest::read(&finished)? {
+    let (place, run) = (Place::open(spec)?, RunName::first(scheduled_for));
+    if let Some(manifest) = place.manifest(run).await? {
         return Ok(manifest);
     }
-    make_folder(&runs)?;
-    stays_inside(spec, &runs)?;
-    let unfinished = Unfinished::begin(&runs, scheduled_for)?;
-    let period = period(spec, scheduled_for);
-    let (answer, sql) = ask(engine, spec, period).await?;
-    let (file, rows) = write_part(answer, &unfinished.0.join(PART)).await?;
-    let manifest = Manifest {
+    place.answers(run).await?;
+    let Asked { answer, sql } = ask(engine, spec, period(spec, scheduled_for)).await?;
+    let mut manifest = Manifest { sql, ..manifest_of(engine, spec, run) };
+    let stage = place.stage(run)?;
+    fill(&mut manifest, answer, spec, &place, &stage).await?;
+    place.publish(stage, manifest).await
+}
+
+/// What is known of a run before it is asked.
+pub(super) fn manifest_of(engine: &Engine, spec: &ExportSpec, run: RunName) -> Manifest {
+    let period = period(spec, run.scheduled_for);
+    Manifest {
         name: spec.name.clone(),
-        scheduled_for,
+        scheduled_for: run.scheduled_for,
+        number: run.number,
+        corrects: None,
+        reason: None,
         since: period.since,
         until: period.until,
         time_zone: spec.zone.name().to_owned(),
-        rows,
-        files: vec![file],
+        format: spec.format.name().to_owned(),
+        partition_by: spec.partition_by.clone(),
+        rows: 0,
+        files: Vec::new(),
         tables: engine.versions(),
-        sql,
+        sql: String::new(),
+        settings_sha256: hex(&Sha256::digest(engine.settings().told())),
         written_by: concat!("ringlake ", env!("CARGO_PKG_VERSION")).to_owned(),
-        folder: finished.clone(),
-    };
-    write_manifest(&manifest, &unfinished.0)?;
-    unfinished.finish(&finished, &runs)?;
-    Ok(manifest)
-}
-
-/// A folder that goes away again unless the run is finished.
-struct Unfinished(PathBuf);
-
-impl Unfinished {
-    fn begin(runs: &Path, scheduled_for: DateTime<Utc>) -> Result<Self, QueryError> {
-        let folder = runs.join(format!(".{}.unfinished", stamp(scheduled_for)));
-        // What a killed run left behind.
-        match fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(at(&folder)(error));
-            }
-            _ => {}
-        }
-        make_folder(&folder)?;
-        Ok(Self(folder))
-    }
-
-    fn finish(self, finished: &Path, runs: &Path) -> Result<(), QueryError> {
-        sync(&self.0)?;
-        faults::pass("queries:export", Side::Before);
-        fs::rename(&self.0, finished).map_err(at(finished))?;
-        faults::pass("queries:export", Side::After);
-        sync(runs)
+        folder: String::new(),
     }
 }
 
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        // After the rename there is nothing left to remove, and a failure leaves what the next run
-        // of this time removes.
-        let _ = fs::remove_dir_all(&self.0);
-    }
+/// An answer in its total order, and the text that it answers.
+pub(super) struct Asked {
+    pub answer: Answer,
+    pub sql: String,
 }
 
-/// Whether the folder of the runs lies where its path says: a link in its place would let an export out.
-fn stays_inside(spec: &ExportSpec, runs: &Path) -> Result<(), QueryError> {
-    let root = fs::canonicalize(&spec.folder).map_err(at(&spec.folder))?;
-    let found = fs::canonicalize(runs).map_err(at(runs))?;
-    if found == root.join(&spec.name) {
-        return Ok(());
-    }
-    Err(QueryError::ExportSpec {
-        name: spec.name.clone(),
-        problem: format!("{} is a link to another place; remove it", runs.display()),
-    })
-}
-
-async fn ask(
+pub(super) async fn ask(
     engine: &Engine,
     spec: &ExportSpec,
     period: Period,
-) -> Result<(Answer, String), QueryError> {
+) -> Result<Asked, QueryError> {
+    let first = &spec.partition_by;
     match &spec.source {
         ExportSource::Report(request) => {
             let text = |moment: DateTime<Utc>| moment.to_rfc3339_opts(SecondsFormat::AutoSi, true);
@@ -121,17 +86,17 @@ async fn ask(
                 ..request.clone()
             };
             let sql = report::render(&request)?.sql;
-            Ok((report::run(engine, &request).await?, sql))
+            Ok(Asked { answer: report::run_in_order(engine, &request, first).await?, sql })
         }
         ExportSource::Sql(sql) => {
-            let values = bounds(period);
-            Ok((engine.sql_with(sql, Some(values)).await?, sql.clone()))
+            let answer = engine.sql_in_order(sql, Some(bounds(period)), first).await?;
+            Ok(Asked { answer, sql: sql.clone() })
         }
     }
 }
 
 /// `$since` and `$until`; an unbounded period has bounds that no event is beyond.
-fn bounds(period: Period) -> ParamValues {
+pub(super) fn bounds(period: Period) -> ParamValues {
     const LAST_SECOND: i64 = 253_402_300_799;
     let utc = Some("UTC".into());
     let micros = |moment: Option<DateTime<Utc>>, otherwise: i64| {
@@ -142,67 +107,4 @@ fn bounds(period: Period) -> ParamValues {
         ("since", micros(period.since, 0)),
         ("until", micros(period.until, LAST_SECOND * 1_000_000)),
     ])
-}
-
-async fn write_part(answer: Answer, path: &Path) -> Result<(ExportFile, u64), QueryError> {
-    let file = create(path)?;
-    let mut out = Hashing { file: BufWriter::new(file), hash: Sha256::new(), bytes: 0 };
-    let rows = output::write(answer, Format::Parquet, &mut out, None).await?.rows;
-    let Hashing { file, hash, bytes } = out;
-    let file = file.into_inner().map_err(|error| at(path)(error.into_error()))?;
-    file.sync_all().map_err(at(path))?;
-    let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok((ExportFile { path: PART.to_owned(), rows, bytes, sha256 }, rows))
-}
-
-fn write_manifest(manifest: &Manifest, folder: &Path) -> Result<(), QueryError> {
-    let path = folder.join(MANIFEST);
-    let mut file = create(&path)?;
-    let mut text = serde_json::to_vec_pretty(manifest)
-        .map_err(|source| QueryError::Manifest { path: path.clone(), source })?;
-    text.push(b'\n');
-    file.write_all(&text).and_then(|()| file.sync_all()).map_err(at(&path))
-}
-
-/// Hashes what it writes, so that a file's checksum is of what was meant to be written.
-struct Hashing {
-    file: BufWriter<File>,
-    hash: Sha256,
-    bytes: u64,
-}
-
-impl Write for Hashing {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.file.write_all(data)?;
-        self.hash.update(data);
-        self.bytes += data.len() as u64;
-        Ok(data.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
-/// A file that was not there, readable by nobody else: an export may hold personal data.
-fn create(path: &Path) -> Result<File, QueryError> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(at(path))
-}
-
-fn make_folder(path: &Path) -> Result<(), QueryError> {
-    fs::create_dir_all(path).map_err(at(path))
-}
-
-/// Makes a folder's entries durable.
-fn sync(folder: &Path) -> Result<(), QueryError> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(at(folder))
-}
-
-fn at(path: &Path) -> impl Fn(io::Error) -> QueryError {
-    let path = path.to_owned();
-    move |source| QueryError::ExportFile { path: path.clone(), source }
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, SubsecRound, Utc};
 use croner::Cron;
 
-use super::{ExportPeriod, ExportSpec, manifest};
+use super::{ExportPeriod, ExportSpec};
 use crate::error::QueryError;
 use crate::report::period::{Period, day_begins};
 
@@ -55,11 +55,6 @@ pub fn next_run(
 ) -> Result<Option<DateTime<Utc>>, QueryError> {
     let now = now.with_timezone(&spec.zone);
     Ok(cron(spec)?.find_next_occurrence(&now, false).ok().map(|next| next.to_utc()))
-}
-
-/// The newest time for which a run is on the disk.
-pub fn last_run(spec: &ExportSpec) -> Result<Option<DateTime<Utc>>, QueryError> {
-    Ok(manifest::list(&spec.runs())?.last().map(|manifest| manifest.scheduled_for))
 }
 
 /// The bounds that a run covers.

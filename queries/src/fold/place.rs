@@ -18,7 +18,7 @@ use datafusion::datasource::listing::{
 use datafusion::prelude::SessionContext;
 use deltalake_core::DeltaTableError;
 use deltalake_core::kernel::{Action, Add, LogicalFileView};
-use deltalake_core::logstore::{StorageConfig, logstore_for};
+use deltalake_core::logstore::logstore_for;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -30,6 +30,7 @@ use url::Url;
 
 use super::Fold;
 use crate::error::QueryError;
+use crate::stores::StoreOptions;
 use crate::tables::Versions;
 
 /// How many manifests are looked at before a reader of an old state gives up and asks all states.
@@ -44,6 +45,8 @@ const PARALLEL: usize = 16;
 pub(crate) struct Place {
     root: Url,
     store: Arc<dyn ObjectStore>,
+    /// The store that the root is in.
+    whole: Arc<dyn ObjectStore>,
 }
 
 /// Files that hold rows of one table.
@@ -93,9 +96,11 @@ impl TailFile {
 }
 
 impl Place {
-    pub fn open(root: &Url) -> Result<Self, QueryError> {
-        let log = logstore_for(root, StorageConfig::default()).map_err(failed("the tables"))?;
-        Ok(Self { root: root.clone(), store: log.object_store(None) })
+    pub fn open(root: &Url, stores: &StoreOptions) -> Result<Self, QueryError> {
+        let log = stores.config().and_then(|config| logstore_for(root, config));
+        let log = log.map_err(failed("the tables"))?;
+        let (store, whole) = (log.object_store(None), log.root_object_store(None));
+        Ok(Self { root: root.clone(), store, whole })
     }
 
     /// The newest manifest that is no newer than these versions.
@@ -224,9 +229,7 @@ impl Place {
             return Ok(Arc::new(EmptyTable::new(schema)));
         }
         if self.root.scheme() != "file" {
-            let log = logstore_for(&self.root, StorageConfig::default());
-            let log = log.map_err(failed("the tables"))?;
-            context.register_object_store(&self.root, log.root_object_store(None));
+            context.register_object_store(&self.root, Arc::clone(&self.whole));
         }
         // The same types of text as the tables have.
         let format = ParquetFormat::default().with_force_view_types(false);

@@ -70,8 +70,8 @@ impl Engine {
     /// Where folds lie; none where there are no tables.
     pub(crate) fn place(&self) -> Result<Option<Place>, QueryError> {
         match self.source() {
-            Source::Delta { root, versions, .. } if !versions.is_empty() => {
-                Place::open(root).map(Some)
+            Source::Delta { root, stores, versions, .. } if !versions.is_empty() => {
+                Place::open(root, stores).map(Some)
             }
             _ => Ok(None),
         }

@@ -156,6 +156,18 @@ pub fn by_name(name: &str) -> Result<&'static Report, QueryError> {
     })
 }
 
+/// Answers a report with its rows in a total order: by the columns `first`, then in its own order.
+pub(crate) async fn run_in_order(
+    engine: &Engine,
+    request: &ReportRequest,
+    first: &[String],
+) -> Result<Answer, QueryError> {
+    let rendered = render(request)?;
+    rates::check(engine, &rendered).await?;
+    let answer = engine.sql_in_order(&rendered.sql, None, first).await?;
+    Ok(kinds::mark(answer, rendered.columns))
+}
+
 /// Answers a report.
 pub async fn run(engine: &Engine, request: &ReportRequest) -> Result<Answer, QueryError> {
     let rendered = render(request)?;

@@ -8,17 +8,28 @@ use chrono_tz::{Europe, Tz};
 use sha2::{Digest, Sha256};
 
 use super::{Tables, request, told};
-use crate::Engine;
-use crate::exports::{ExportPeriod, ExportSource, ExportSpec, due, last_run, list, next_run, run};
+use crate::exports::{ExportPeriod, ExportSource, ExportSpec, RunName, due, next_run, run};
+use crate::{Engine, Format, StoreOptions};
 
-fn at(text: &str) -> DateTime<Utc> {
+pub fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 
-fn spec(folder: &Path, cron: &str, period: ExportPeriod, source: ExportSource) -> ExportSpec {
+pub fn spec(folder: &Path, cron: &str, period: ExportPeriod, source: ExportSource) -> ExportSpec {
     let zone = Europe::Berlin;
-    let (name, cron, folder) = ("daily-costs".to_owned(), cron.to_owned(), folder.to_owned());
-    ExportSpec { name, cron, zone, source, period, folder }
+    let folder = folder.display().to_string();
+    ExportSpec {
+        name: "daily-costs".to_owned(),
+        cron: cron.to_owned(),
+        zone,
+        source,
+        period,
+        format: Format::Parquet,
+        partition_by: Vec::new(),
+        corrections: 3,
+        folder,
+        stores: StoreOptions::default(),
+    }
 }
 
 fn report() -> ExportSource {
@@ -62,7 +73,7 @@ async fn a_run_is_whole_and_covers_its_period() {
     let place = tempfile::tempdir().unwrap();
     let spec = spec(place.path(), "15 6 * * *", ExportPeriod::LastDay, report());
     let engine = engine();
-    assert_eq!(last_run(&spec).unwrap(), None);
+    assert_eq!(spec.finished().await.unwrap(), []);
 
     let scheduled = at("2026-03-30T04:15:00Z");
     let manifest = run(&engine, &spec, scheduled).await.unwrap();
@@ -84,8 +95,9 @@ async fn a_run_is_whole_and_covers_its_period() {
     let cost = batch.column_by_name("cost").unwrap();
     assert_eq!(arrow::util::display::array_value_to_string(cost, 0).unwrap(), "4.000000000");
 
-    assert_eq!(last_run(&spec).unwrap(), Some(scheduled));
-    assert_eq!(list(&spec.runs()).unwrap(), std::slice::from_ref(&manifest));
+    let first = RunName::first(scheduled);
+    assert_eq!(spec.finished().await.unwrap(), [first]);
+    assert_eq!(spec.manifest(first).await.unwrap().as_ref(), Some(&manifest));
     // The same time again is the same run.
     assert_eq!(run(&engine, &spec, scheduled).await.unwrap(), manifest);
 }
@@ -138,6 +150,20 @@ fn what_is_wrong_is_known_before_the_first_run() {
         "unknown period \"last_year\" | did you mean last_day or last_week? there are last_day, last_week, last_month, all"
     );
     let _: Tz = wrong.zone;
+    let elsewhere = |folder: &str| ExportSpec {
+        folder: folder.to_owned(),
+        ..spec(Path::new("/x"), "@daily", ExportPeriod::All, report())
+    };
+    for place in ["ftp://host/x", "https://example.com/x", "memory:///x"] {
+        let texts: Vec<String> = elsewhere(place).check().iter().map(told).collect();
+        assert!(texts[0].starts_with("exports cannot go to "), "{texts:?}");
+        assert!(texts[0].contains("s3://BUCKET/PATH"), "{texts:?}");
+    }
+    assert_eq!(elsewhere("s3://bucket/x").check().len(), 0);
+    assert_eq!(
+        told(&crate::exports::format("exel").unwrap_err()),
+        "unknown format \"exel\" | there are parquet, csv, arrow"
+    );
 }
 
 /// A link that somebody put where runs go must not lead an export out of its folder.
@@ -173,6 +199,8 @@ async fn an_export_does_not_leave_its_folder() {
     // The root itself may be a link: that is where its owner wants it.
     let link = place.path().join("link");
     symlink(elsewhere.path(), &link).unwrap();
-    run(&engine, &ExportSpec { folder: link, ..spec }, scheduled).await.unwrap();
+    run(&engine, &ExportSpec { folder: link.display().to_string(), ..spec }, scheduled)
+        .await
+        .unwrap();
     assert_eq!(outside(), 1);
 }

@@ -2,10 +2,12 @@
 
 mod agents;
 mod calls;
+mod corrections;
 mod deals;
 mod delta;
 mod errors;
 mod explained;
+mod export_files;
 mod exports;
 mod folds;
 mod formats;
@@ -74,6 +76,18 @@ impl Tables {
             row.entry(name).or_insert(value);
         }
         self.next_offset += 1;
+    }
+
+    /// The same rows, each in a batch of its own, the last one first.
+    pub fn shuffled(mut self) -> Self {
+        for batches in self.batches.values_mut() {
+            let rows = batches.iter().flat_map(|batch| {
+                (0..batch.num_rows()).map(|row| batch.slice(row, 1)).collect::<Vec<_>>()
+            });
+            *batches = rows.collect();
+            batches.reverse();
+        }
+        self
     }
 
     pub fn engine(self) -> Engine {

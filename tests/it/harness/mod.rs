@@ -5,5 +5,6 @@ pub mod http;
 pub mod kafka;
 pub mod letters;
 pub mod process;
+pub mod s3;
 pub mod tables;
 pub mod wait;
