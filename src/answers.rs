@@ -22,8 +22,8 @@ pub struct OutputArgs {
     pub output: Option<PathBuf>,
 }
 
-/// The flags that bound what an answer may take.
-#[derive(Clone, Copy, Debug, Default, clap::Args)]
+/// The flags that say which state of the tables is asked, and bound what an answer may take.
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct LimitArgs {
     /// Memory before more is spilled to disk or refused, as 512MiB [default: memory_limit of the settings]
     #[arg(long, value_name = "SIZE")]
@@ -31,6 +31,10 @@ pub struct LimitArgs {
     /// How long the answer may take, as 30s or 5m [default: query_timeout of the settings]
     #[arg(long, value_name = "TIME")]
     pub timeout: Option<Span>,
+    /// Ask the tables as they were at a time, or at a version of the table progress; the last seven days are
+    /// kept
+    #[arg(long, value_name = "TIME")]
+    pub as_of: Option<String>,
 }
 
 impl OutputArgs {

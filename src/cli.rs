@@ -105,13 +105,13 @@ impl Command {
             _ => None,
         };
         let limits = match self {
-            Self::Query(args) => args.limits,
-            Self::Report(args) => args.limits,
-            Self::Explain(args) => args.limits,
+            Self::Query(args) => args.limits.clone(),
+            Self::Report(args) => args.limits.clone(),
+            Self::Explain(args) => args.limits.clone(),
             _ => LimitArgs::default(),
         };
-        let (max_memory, timeout) = (limits.max_memory, limits.timeout);
-        Flags { listen, kafka, pg, max_memory, timeout, ..Flags::default() }
+        let LimitArgs { max_memory, timeout, as_of } = limits;
+        Flags { listen, kafka, pg, max_memory, timeout, as_of, ..Flags::default() }
     }
 }
 

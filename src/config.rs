@@ -61,6 +61,9 @@ pub struct Config {
     pub calendars: BTreeMap<String, Hours>,
     #[serde(default)]
     pub exports: Vec<Export>,
+    /// The state of the tables that is asked; a flag alone.
+    #[serde(skip)]
+    pub as_of: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -150,6 +153,7 @@ pub struct Flags {
     pub pg: Option<SocketAddr>,
     pub max_memory: Option<ByteSize>,
     pub timeout: Option<Span>,
+    pub as_of: Option<String>,
 }
 
 /// The settings and where they came from.
@@ -245,6 +249,7 @@ impl Config {
         }
         self.memory_limit = flags.max_memory.unwrap_or(self.memory_limit);
         self.query_timeout = flags.timeout.unwrap_or(self.query_timeout);
+        self.as_of = flags.as_of;
         if let Some(brokers) = flags.kafka {
             self.log.kind = LogKind::Kafka;
             self.log.kafka.brokers = brokers;

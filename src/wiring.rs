@@ -14,7 +14,7 @@ use ringlake_ingest::{DataLock, DoorSettings, Log, LogReader, Tls, Tokens};
 use ringlake_queries::pg::{PgServer, PgSettings};
 use ringlake_queries::saved::Saved;
 use ringlake_queries::tariffs::Tariffs;
-use ringlake_queries::{Engine, EngineSettings};
+use ringlake_queries::{AsOf, Engine, EngineSettings};
 use ringlake_sinks::{Sink, SinkSettings};
 use ringlake_transform::SYSTEMS;
 use url::Url;
@@ -156,8 +156,14 @@ fn engine_settings(config: &Config) -> Result<EngineSettings, Error> {
         tariffs: Arc::new(tariffs(config)?),
         calendars: Arc::new(config.calendars()),
         stores: config.stores(),
+        as_of: as_of(config)?,
         ..EngineSettings::new(tables_url(&config.tables_root())?)
     })
+}
+
+fn as_of(config: &Config) -> Result<Option<AsOf>, Error> {
+    let asked = config.as_of.as_deref().map(|text| AsOf::read(text, config.time_zone));
+    asked.transpose().map_err(|error| Error::Question(Box::new(error)))
 }
 
 /// PostgreSQL's protocol, where the settings say.

@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::answer::{Answer, as_announced};
+use crate::as_of::AsOf;
 use crate::calendars::Calendars;
 use crate::computing::Computing;
 use crate::error::QueryError;
@@ -67,6 +68,8 @@ pub struct EngineSettings {
     pub calendars: Arc<Calendars>,
     /// How the store of the tables is reached, where they lie in one.
     pub stores: StoreOptions,
+    /// The state of the tables that is read; none is the newest.
+    pub as_of: Option<AsOf>,
 }
 
 impl EngineSettings {
@@ -81,6 +84,7 @@ impl EngineSettings {
             tariffs: Arc::default(),
             calendars: Arc::default(),
             stores: StoreOptions::default(),
+            as_of: None,
         }
     }
 
@@ -119,7 +123,8 @@ impl Engine {
         if !settings.root.path().ends_with('/') {
             settings.root.set_path(&format!("{}/", settings.root.path()));
         }
-        let source = Source::open(settings.root.clone(), settings.stores.clone()).await?;
+        let (root, stores) = (settings.root.clone(), settings.stores.clone());
+        let source = Source::open(root, stores, settings.as_of).await?;
         Self::over(source, settings)
     }
 

@@ -89,6 +89,8 @@ pub enum QueryError {
     Table { table: String, source: Box<DeltaTableError> },
     #[error("table {table} has no version {version}, which `progress` names")]
     VersionGone { table: String, version: u64, source: Box<DeltaTableError> },
+    #[error("there is no state of the tables as of {asked}")]
+    AsOf { asked: String, source: Option<Box<QueryError>> },
     #[error("`progress` cannot be read: {0}")]
     Progress(String),
     #[error("the folded states cannot be written")]
@@ -161,6 +163,10 @@ impl QueryError {
             Self::VersionGone { .. } => {
                 Some("old versions were vacuumed while a reader still held them; ask again".to_owned())
             }
+            Self::AsOf { .. } => Some(
+                "the last seven days can be asked, by a time or by a version of the table progress"
+                    .to_owned(),
+            ),
             Self::ExportCron { .. } => {
                 Some("five fields: minute hour day month weekday, as in \"15 6 * * MON\"".to_owned())
             }

@@ -9,6 +9,7 @@
 //! through a float.
 
 mod answer;
+mod as_of;
 pub mod calendars;
 pub mod catalogue;
 pub mod chart;
@@ -37,6 +38,7 @@ mod views;
 mod tests;
 
 pub use answer::Answer;
+pub use as_of::AsOf;
 pub use engine::{Engine, EngineSettings};
 pub use error::{Place, QueryError};
 pub use functions::calling_code;

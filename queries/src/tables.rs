@@ -19,6 +19,7 @@ use ringlake_transform::TableSpec;
 use ringlake_transform::tables::PROGRESS;
 use url::Url;
 
+use crate::as_of::{AsOf, committed_at};
 use crate::error::QueryError;
 use crate::stores::StoreOptions;
 
@@ -36,12 +37,19 @@ pub enum Source {
 
 impl Source {
     /// Reads `progress`; a folder without one has no tables yet.
-    pub async fn open(root: Url, stores: StoreOptions) -> Result<Self, QueryError> {
-        let Some(table) = load(&root, &stores, PROGRESS.name, None).await? else {
+    pub async fn open(
+        root: Url,
+        stores: StoreOptions,
+        as_of: Option<AsOf>,
+    ) -> Result<Self, QueryError> {
+        let found = match as_of {
+            None => newest(&root, &stores).await?,
+            Some(as_of) => past(&root, &stores, as_of).await?,
+        };
+        let Some((progress, rows)) = found else {
             return Ok(Self::Delta { root, stores, versions: Versions::new(), progress: None });
         };
-        let rows = scan(&SessionContext::new(), &table).await?;
-        let (versions, progress) = (newest_versions(&rows)?, table.version());
+        let versions = newest_versions(&rows)?;
         Ok(Self::Delta { root, stores, versions, progress })
     }
 
@@ -122,6 +130,56 @@ impl Source {
     }
 }
 
+/// A version of `progress` and its rows.
+type State = (Option<u64>, Vec<RecordBatch>);
+
+async fn newest(root: &Url, stores: &StoreOptions) -> Result<Option<State>, QueryError> {
+    match load(root, stores, PROGRESS.name, None).await? {
+        Some(table) => Ok(Some((table.version(), scan(&SessionContext::new(), &table).await?))),
+        None => Ok(None),
+    }
+}
+
+/// The state that is asked for; none where there are no tables. Versions that cannot be read any more are
+/// older than all that can.
+async fn past(root: &Url, stores: &StoreOptions, as_of: AsOf) -> Result<Option<State>, QueryError> {
+    let read = async |version: u64| {
+        let table = load(root, stores, PROGRESS.name, Some(version)).await?;
+        let table = table.ok_or_else(|| as_of.gone(None))?;
+        let rows = scan(&SessionContext::new(), &table).await?;
+        Ok::<State, QueryError>((Some(version), rows))
+    };
+    let Some(newest) = newest(root, stores).await? else { return Ok(None) };
+    let time = match as_of {
+        AsOf::Version(version) => {
+            return read(version).await.map(Some).map_err(|error| as_of.gone(Some(error)));
+        }
+        AsOf::Time(time) => time.timestamp_micros(),
+    };
+    let is_before = |state: &State| committed_at(&state.1).is_none_or(|at| at <= time);
+    if is_before(&newest) {
+        return Ok(Some(newest));
+    }
+    // The last version that is not too young lies below `young`, and at `old` or above it.
+    let (mut old, mut young) = (None, newest.0.unwrap_or_default());
+    let mut found = None;
+    while let Some(middle) = between(old, young) {
+        match read(middle).await {
+            Ok(state) if !is_before(&state) => young = middle,
+            Ok(state) => (old, found) = (Some(middle), Some(state)),
+            Err(_) => old = Some(middle),
+        }
+    }
+    // Before the first batch there is a version without rows, which tells no time.
+    found.filter(|(_, rows)| committed_at(rows).is_some()).map(Some).ok_or_else(|| as_of.gone(None))
+}
+
+/// A version between two, as far from both as can be.
+fn between(old: Option<u64>, young: u64) -> Option<u64> {
+    let first = old.map_or(0, |old| old + 1);
+    (first < young).then(|| first + (young - first) / 2)
+}
+
 /// The Delta table at this version, or the newest; none where there is no table.
 async fn load(
     root: &Url,
@@ -183,7 +241,8 @@ async fn scan(
         let provider = delta_provider(context, table).await?;
         let tables = Column::from_name("tables");
         let text = cast(Expr::Column(tables), arrow::datatypes::DataType::Utf8).alias("tables");
-        context.read_table(provider)?.select(vec![text])?.collect().await
+        let columns = vec![text, Expr::Column(Column::from_name("committed_at"))];
+        context.read_table(provider)?.select(columns)?.collect().await
     };
     read.await.map_err(QueryError::Failed)
 }

@@ -82,6 +82,37 @@ fn psql_asks_and_looks_around() {
     wait_until("the new call", || ask(&["select count(*) from calls_current"]).0.contains("\n5\n"));
 }
 
+/// psql encrypts, and knows by the certificate whom it talks to.
+#[test]
+fn psql_asks_over_tls() {
+    let file = |name: &str| format!("{}/tests/tls/{name}", env!("CARGO_MANIFEST_DIR"));
+    let place = filled()
+        .with("RINGLAKE_PG_PASSWORD", PASSWORD)
+        .with("RINGLAKE_TLS_CERTIFICATE", &file("first.pem"))
+        .with("RINGLAKE_TLS_KEY", &file("first.key"));
+    let address = free_address();
+    let _running = place.start("pg", place.command(&["pg", "--listen", &address.to_string()]));
+    wait_until("it to listen", || TcpStream::connect(address).is_ok());
+    let ask = |tls: &str| {
+        let mut command = Command::new("psql");
+        let port = address.port();
+        let server = format!("host=localhost hostaddr=127.0.0.1 port={port}");
+        command.arg(format!("{server} user=ringlake dbname=ringlake {tls}"));
+        command.args(["--no-psqlrc", "--csv", "-c", "select 40 + 2 as y", "-c", "\\conninfo"]);
+        let ended = command.env("PGPASSWORD", PASSWORD).stdin(Stdio::null()).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (text(ended.stdout), text(ended.stderr))
+    };
+    let trusting = |name: &str| format!("sslmode=verify-full sslrootcert={}", file(name));
+    for tls in ["sslmode=require", &trusting("first.pem")] {
+        let (answer, errors) = ask(tls);
+        assert!(answer.starts_with("y\n42\n"), "{tls}: {answer}{errors}");
+        assert!(answer.contains("SSL connection (protocol: TLSv1.3"), "{tls}: {answer}{errors}");
+    }
+    let (answer, errors) = ask(&trusting("second.pem"));
+    assert!(answer.is_empty() && errors.contains("certificate verify failed"), "{answer}{errors}");
+}
+
 #[test]
 fn nobody_comes_in_without_the_password() {
     let (place, _running, address) = answering();

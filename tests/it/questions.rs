@@ -1,8 +1,32 @@
 //! What is asked besides the plain reports, by the command line: explanations, tariffs, charts, reports of
 //! the user's own, other currencies; and what is wrong with a question, told before any table is read.
 
+use crate::harness::events;
 use crate::harness::process::Place;
 use crate::reports::filled;
+
+/// All tables as they were before the second import.
+#[test]
+fn the_past_can_be_asked() {
+    let place = Place::new();
+    let sent = events::simulated(&place, 3, 60);
+    let import = |name: &str, part: &[events::Event]| {
+        place.file(name, events::envelopes(part));
+        place.ok(&["import", "--enveloped", name]);
+    };
+    let count = "select count(*) as n, (select count(*) from call_participants) as legs from calls";
+    import("first.ndjson", &sent[..30]);
+    let before = place.ok(&["query", count]);
+    let now = place.ok(&["query", "select to_char(now(), '%Y-%m-%dT%H:%M:%S%.6fZ')"]);
+    let now = now.lines().nth(1).unwrap();
+    import("second.ndjson", &sent[30..]);
+    assert_ne!(place.ok(&["query", count]), before);
+    assert_eq!(place.ok(&["query", count, "--as-of", now]), before);
+    let ended = place.run(&["report", "call-cost", "--as-of", "2020-01-01"]);
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    assert!(ended.err.contains("the last seven days can be asked"), "{ended:#?}");
+    assert_eq!(place.run(&["query", count, "--as-of", "soon"]).code, Some(2));
+}
 
 #[test]
 fn a_line_leads_to_its_calls_and_their_events() {

@@ -78,6 +78,46 @@ async fn write_lines_of_progress(root: &Path, lines: &str) {
     write(root, "progress", reader.map(Result::unwrap).collect()).await;
 }
 
+/// Each state that `progress` had can be asked again, by its version or by a time, until it is vacuumed.
+#[tokio::test]
+async fn the_past_is_asked_by_version_and_by_time() {
+    use crate::AsOf;
+
+    let place = tempfile::tempdir().unwrap();
+    let root = place.path();
+    for call in 0..4 {
+        let line = format!(r#"{{"call_id":"{call}","event_time":"2026-03-01T10:00:00Z"}}"#);
+        write_lines(root, "calls", &line).await;
+        let row = progress(call, &format!(r#"{{"calls":{call}}}"#));
+        write_lines_of_progress(root, &row.replace("10:00:00", &format!("1{call}:00:00"))).await;
+    }
+    let asked = async |text: &str| {
+        let as_of = Some(AsOf::read(text, chrono_tz::Europe::Berlin)?);
+        let url = Url::from_directory_path(root).unwrap();
+        let engine = Engine::open(EngineSettings { as_of, ..EngineSettings::new(url) }).await?;
+        Ok::<_, crate::QueryError>(sql_csv(&engine, "SELECT count(*) AS n FROM calls").await)
+    };
+    for (text, calls) in [
+        ("0", 1),
+        ("3", 4),
+        ("2026-03-01T10:00:00Z", 1),
+        ("2026-03-01 11:59", 1),
+        ("2026-03-01T11:59:59.9Z", 2),
+        ("2026-03-01T12:30:00Z", 3),
+        ("2026-03-02", 4),
+    ] {
+        assert_eq!(asked(text).await.unwrap(), format!("n\n{calls}\n"), "{text}");
+    }
+    let error = asked("2026-03-01T09:59:59Z").await.unwrap_err();
+    assert_eq!(
+        told(&error),
+        "there is no state of the tables as of 2026-03-01T09:59:59Z | the last seven days can be asked, by a \
+         time or by a version of the table progress"
+    );
+    assert!(asked("4").await.unwrap_err().to_string().ends_with("as of version 4"));
+    assert!(asked("soon").await.is_err());
+}
+
 #[tokio::test]
 async fn columns_may_be_missing_or_more_than_declared() {
     use arrow::array::{Int64Array, StringArray};
