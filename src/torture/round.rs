@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Once nothing is in its way, nothing may stand still for this long; nor over Kafka, where a dead writer is
 /// waited for, a partition that stands still is looked at every 10 s, and batches are as large as what has
 /// gathered meanwhile.
-const CALM: Duration = Duration::from_secs(20);
+const CALM: Duration = Duration::from_secs(60);
 const CALM_OF_KAFKA: Duration = Duration::from_secs(180);
 /// How long a fail point, or a call that a failing disk refuses, is waited for while events flow.
 const OCCASION: Duration = Duration::from_secs(5);
