@@ -26,8 +26,8 @@ use crate::error::Error;
 
 /// Fields beyond the budget of columns that are named in the life of the process.
 const MOST_TOLD: usize = 1_000;
-/// How often the tables' own logs are tidied, at most.
-const TIDY: Duration = Duration::from_secs(60);
+/// The tables' own logs are left alone for so long after they could not be tidied.
+const UNTIDY: Duration = Duration::from_secs(60);
 
 /// Where to start, and what knows the columns and the events that are there already.
 pub struct Start {
@@ -64,7 +64,7 @@ impl Writer {
         let committer = sink.committer();
         let commits = Commits { committer, counts, tell, behind: behind.clone() };
         let told = HashSet::new();
-        let work = Work { sink, commits, columns, told, tidied: None, committing: None };
+        let work = Work { sink, commits, columns, told, untidy: None, committing: None };
         let task = tokio::spawn(work.run(waiting));
         Ok(Self { orders: Some(orders), positions, behind, flattening, task })
     }
@@ -170,7 +170,8 @@ struct Work {
     /// Fields of which it was said that they get no column.
     told: HashSet<LeftOut>,
     /// None at first: a process that never lives for long must tidy all the same.
-    tidied: Option<Instant>,
+    /// When tidying failed.
+    untidy: Option<Instant>,
     /// The commit of the batch before.
     committing: Option<JoinHandle<Result<(), Error>>>,
 }
@@ -286,14 +287,16 @@ impl Work {
         }
     }
 
-    /// Tidying is nobody's hurry: what fails is tried again at the next turn.
+    /// A checkpoint is made as soon as there are commits enough for one: whoever opens a table holds all
+    /// that came after its last one in memory at a time.
     async fn tidy(&mut self) {
-        if self.tidied.is_some_and(|tidied| tidied.elapsed() < TIDY) {
+        if self.untidy.is_some_and(|since| since.elapsed() < UNTIDY) {
             return;
         }
-        self.tidied = Some(Instant::now());
+        self.untidy = None;
         if let Err(error) = self.sink.maintain().await {
             tracing::warn!(cause = %causes(&error), "the tables' logs could not be tidied");
+            self.untidy = Some(Instant::now());
         }
     }
 }
