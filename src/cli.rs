@@ -15,10 +15,6 @@ use crate::console::Console;
 use crate::error::Error;
 use crate::{faults, logging, wiring};
 
-/// Threads for calls that wait for the disk. One is started for each file that is read at a time, which
-/// were hundreds for tables of many commits, and each keeps some MB.
-const BLOCKING_THREADS: usize = 32;
-
 /// Webhooks of phone systems and Freshsales into Delta tables, exactly once, and answers in SQL.
 #[derive(Debug, Parser)]
 #[command(name = "ringlake", version, propagate_version = true, max_term_width = 100)]
@@ -130,11 +126,8 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         wiring::limit_memory(&loaded.config);
     }
     let app = App { loaded, console: Console::new(global.quiet), data_was_given };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .max_blocking_threads(BLOCKING_THREADS)
-        .build()
-        .map_err(Error::Output)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::Output)?;
     let done = runtime.block_on(dispatch(command, &app));
     // A thread that hangs in a library must not hold up the exit.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));

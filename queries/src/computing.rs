@@ -17,9 +17,6 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
-/// Beside these, threads that read files, each with some MB of its own.
-const FILE_THREADS: usize = 16;
-
 /// The threads of one engine, one per core.
 pub(crate) struct Computing(Option<Runtime>);
 
@@ -33,11 +30,7 @@ impl Drop for Computing {
 
 impl Computing {
     pub fn new() -> io::Result<Arc<Self>> {
-        let runtime = Builder::new_multi_thread()
-            .enable_all()
-            .max_blocking_threads(FILE_THREADS)
-            .thread_name("query")
-            .build()?;
+        let runtime = Builder::new_multi_thread().enable_all().thread_name("query").build()?;
         Ok(Arc::new(Self(Some(runtime))))
     }
 
