@@ -50,7 +50,8 @@ fn every_mutant_is_here() {
     assert_eq!(here, all);
 }
 
-/// Kills, cuts and failing disks where no file system can be mounted: the server tells what it syncs.
+/// Kills, cuts and failing disks where no file system can be mounted: the server tells what it syncs. How
+/// much is unsynced when a cut comes is chance; that it is taken back is what the mutants below show.
 #[test]
 fn nothing_is_lost_when_the_power_is_cut_by_a_model() {
     let place = Place::new();
@@ -61,7 +62,6 @@ fn nothing_is_lost_when_the_power_is_cut_by_a_model() {
     let line = place.ok(&arguments);
     assert!(line.contains("; 0 lost, 0 twice, 0 wrong;"), "{line}");
     assert!(line.contains(" power cuts (modelled: ") && !line.contains(" 0 power cuts"), "{line}");
-    assert!(!line.contains("modelled: 0 pages"), "{line}");
     assert!(!line.contains(" 0 storage troubles") && !line.contains("(0 calls refused)"), "{line}");
 }
 
