@@ -30,7 +30,7 @@ pub struct Sink {
     settings: Arc<SinkSettings>,
 }
 
-/// Commits what a [`Sink`] has prepared, while that prepares the next batch.
+/// Commits what a [`Sink`] has prepared, and tidies, while that prepares the next batch.
 #[derive(Clone)]
 pub struct Committer {
     tables: Arc<Mutex<Tables>>,
@@ -57,6 +57,12 @@ impl Committer {
             Ok(written)
         })
         .await
+    }
+
+    /// Tidies the tables' logs; cheap when there is nothing to do.
+    pub async fn maintain(&self) -> Result<Maintained, SinkError> {
+        let tables = Arc::clone(&self.tables);
+        uncut(async move { tables.lock().await.maintain().await }).await
     }
 }
 
@@ -130,12 +136,6 @@ impl Sink {
             committer.commit(&Arc::new(prepared)).await
         })
         .await
-    }
-
-    /// Tidies the tables' logs; cheap when there is nothing to do. Call it between batches.
-    pub async fn maintain(&mut self) -> Result<Maintained, SinkError> {
-        let tables = Arc::clone(&self.tables);
-        uncut(async move { tables.lock().await.maintain().await }).await
     }
 
     /// Takes in what other writers have committed: after a rebalance, or when an error asks for it.

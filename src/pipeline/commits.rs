@@ -1,10 +1,14 @@
 //! The commit of one prepared batch, tried until it is done, and what a wait for better times is like.
 //!
+//! Each commit may be the one after which a table needs a checkpoint, and whoever opens a table holds all that
+//! came after its last one in memory at a time: so the logs of the tables are tidied after every commit,
+//! here, where nobody waits for it: the next batch is encoded meanwhile.
+//!
 //! It must never report a position that the sink did not.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use ringlake_sinks::{Committer, Prepared, SinkError};
 use ringlake_transform::{EventCounts, Positions};
@@ -15,6 +19,8 @@ use crate::error::Error;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// The tables' own logs are left alone for so long after they could not be tidied.
+const UNTIDY: Duration = Duration::from_secs(60);
 
 /// What commits, and whom to tell.
 #[derive(Clone)]
@@ -24,11 +30,31 @@ pub struct Commits {
     pub tell: watch::Sender<Positions>,
     /// Whether the tables have moved on without us.
     pub behind: Arc<AtomicBool>,
+    /// When tidying last failed.
+    pub untidy: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Commits {
+    /// Commits, and tidies where that has made it due.
+    pub async fn finish(self, batch: Prepared, events: EventCounts) -> Result<(), Error> {
+        self.commit(batch, events).await?;
+        self.tidy().await;
+        Ok(())
+    }
+
+    async fn tidy(&self) {
+        let failed = *self.untidy.lock().unwrap_or_else(PoisonError::into_inner);
+        if failed.is_some_and(|failed| failed.elapsed() < UNTIDY) {
+            return;
+        }
+        if let Err(error) = self.committer.maintain().await {
+            tracing::warn!(cause = %causes(&error), "the tables' logs could not be tidied");
+            *self.untidy.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
+    }
+
     /// Commits, however often it takes; or finds that the tables have moved on.
-    pub async fn commit(self, batch: Prepared, events: EventCounts) -> Result<(), Error> {
+    async fn commit(&self, batch: Prepared, events: EventCounts) -> Result<(), Error> {
         let batch = Arc::new(batch);
         let mut patience = Patience::new(&self.counts);
         loop {

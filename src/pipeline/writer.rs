@@ -8,7 +8,6 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use ringlake_ingest::{Mark, Marks};
 use ringlake_sinks::{SeenKey, Sink, SinkError};
@@ -19,15 +18,13 @@ use ringlake_transform::{FlatBatch, Flattener, LeftOut, Micros, Positions, RawBa
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use super::commits::{Commits, Patience, causes};
+use super::commits::{Commits, Patience};
 use super::counts::Counts;
 use super::thread::Thread;
 use crate::error::Error;
 
 /// Fields beyond the budget of columns that are named in the life of the process.
 const MOST_TOLD: usize = 1_000;
-/// The tables' own logs are left alone for so long after they could not be tidied.
-const UNTIDY: Duration = Duration::from_secs(60);
 
 /// Where to start, and what knows the columns and the events that are there already.
 pub struct Start {
@@ -62,9 +59,10 @@ impl Writer {
         let (tell, positions) = watch::channel(sink.positions());
         let behind = Arc::new(AtomicBool::new(false));
         let committer = sink.committer();
-        let commits = Commits { committer, counts, tell, behind: behind.clone() };
+        let untidy = Arc::default();
+        let commits = Commits { committer, counts, tell, behind: behind.clone(), untidy };
         let told = HashSet::new();
-        let work = Work { sink, commits, columns, told, untidy: None, committing: None };
+        let work = Work { sink, commits, columns, told, committing: None };
         let task = tokio::spawn(work.run(waiting));
         Ok(Self { orders: Some(orders), positions, behind, flattening, task })
     }
@@ -169,9 +167,6 @@ struct Work {
     columns: usize,
     /// Fields of which it was said that they get no column.
     told: HashSet<LeftOut>,
-    /// None at first: a process that never lives for long must tidy all the same.
-    /// When tidying failed.
-    untidy: Option<Instant>,
     /// The commit of the batch before.
     committing: Option<JoinHandle<Result<(), Error>>>,
 }
@@ -194,7 +189,6 @@ impl Work {
                     let _ = answer.send(());
                 }
             }
-            self.tidy().await;
         }
         self.settle().await
     }
@@ -215,7 +209,7 @@ impl Work {
         };
         self.settle().await?;
         if !self.commits.behind.load(Ordering::Acquire) {
-            let work = self.commits.clone().commit(prepared, batch.counts);
+            let work = self.commits.clone().finish(prepared, batch.counts);
             self.committing = Some(tokio::spawn(work));
         }
         Ok(())
@@ -284,19 +278,6 @@ impl Work {
                 Ok(()) => return Ok(flattener),
                 Err(error) => patience.wait_out(error).await?,
             }
-        }
-    }
-
-    /// A checkpoint is made as soon as there are commits enough for one: whoever opens a table holds all
-    /// that came after its last one in memory at a time.
-    async fn tidy(&mut self) {
-        if self.untidy.is_some_and(|since| since.elapsed() < UNTIDY) {
-            return;
-        }
-        self.untidy = None;
-        if let Err(error) = self.sink.maintain().await {
-            tracing::warn!(cause = %causes(&error), "the tables' logs could not be tidied");
-            self.untidy = Some(Instant::now());
         }
     }
 }

@@ -24,7 +24,7 @@ async fn checkpoints_keep_rows_and_positions() {
     let mut done = Maintained::default();
     for n in 0..10 {
         sink.write(calls(&log, n * 5, n * 5 + 4)).await.unwrap();
-        done.add(sink.maintain().await.unwrap());
+        done.add(sink.committer().maintain().await.unwrap());
     }
     // Four tables, each after its commits 4 and 8; nothing is old enough to go.
     assert_eq!(done, Maintained { checkpoints: 8, log_files: 0, files: 0 });
@@ -48,7 +48,7 @@ async fn expired_log_entries_and_progress_files_go() {
     let mut done = Maintained::default();
     for n in 0..12 {
         sink.write(calls(&log, n * 5, n * 5 + 4)).await.unwrap();
-        done.add(sink.maintain().await.unwrap());
+        done.add(sink.committer().maintain().await.unwrap());
     }
     assert!(done.log_files > 20, "{done:?}");
     assert!(done.files > 5, "{done:?}");
@@ -72,10 +72,10 @@ async fn a_failing_checkpoint_harms_no_commit() {
         sink.write(batch(&log, n, n, vec![])).await.unwrap();
     }
     let other = LogPartition::new("ringlake.vonage", 0);
-    sink.maintain().await.unwrap_err();
+    sink.committer().maintain().await.unwrap_err();
     sink.write(batch(&other, 0, 3, vec![])).await.unwrap();
     faults.clear();
-    assert_eq!(sink.maintain().await.unwrap().checkpoints, 1);
+    assert_eq!(sink.committer().maintain().await.unwrap().checkpoints, 1);
     assert_eq!(sink.positions(), Positions::from_iter([(log, 51), (other, 3)]));
 }
 
