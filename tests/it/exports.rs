@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use crate::harness::events;
+use crate::harness::files;
 use crate::harness::process::{BINARY, Place};
 
 const SETTINGS: &str = r#"
@@ -31,7 +31,7 @@ fn an_export_is_a_file_and_a_manifest_that_agree() {
     let place = filled();
     place.ok(&["export", "run", "records"]);
     let folder = place.path().join("exports/records");
-    let files = files_below(&folder);
+    let files = files::below(&folder);
     let (manifests, data): (Vec<_>, Vec<_>) = files.iter().partition(|f| ends(f, "json"));
     assert_eq!((manifests.len(), data.len()), (1, 1), "{files:?}");
 
@@ -39,7 +39,7 @@ fn an_export_is_a_file_and_a_manifest_that_agree() {
     let bytes = std::fs::read(data[0]).unwrap();
     assert_eq!(&bytes[..4], b"PAR1");
     let text = manifest.to_string();
-    let checksum: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+    let checksum = files::checksum(&bytes);
     assert!(text.contains(&checksum), "no checksum {checksum} in {text}");
     assert!(text.contains(&bytes.len().to_string()), "no size in {text}");
     for what in ["rows", "tables", "sql", "calls"] {
@@ -65,7 +65,7 @@ fn a_run_that_fails_leaves_nothing() {
     place.file("ringlake.toml", broken);
     let ended = place.run(&["export", "run", "records"]);
     assert_eq!(ended.code, Some(1), "{ended:#?}");
-    let files = files_below(&place.path().join("exports/records"));
+    let files = files::below(&place.path().join("exports/records"));
     assert!(files.is_empty(), "{files:?}");
 }
 
@@ -221,19 +221,13 @@ fn an_export_that_cannot_be_written_says_why() {
         assert_eq!(ended.code, Some(code), "{ended:#?}");
         assert!(ended.err.contains(says), "{ended:#?}");
     }
-    assert_eq!(files_below(&place.path().join("exports")), Vec::<PathBuf>::new());
+    assert_eq!(files::below(&place.path().join("exports")), Vec::<PathBuf>::new());
 }
 
 /// The checksums of all data files by their path.
 fn sums(folder: &Path) -> Vec<(PathBuf, String)> {
-    let files = files_below(folder).into_iter().filter(|path| !ends(path, "json"));
-    let sum = |path: &PathBuf| {
-        let sum = Sha256::digest(std::fs::read(path).unwrap());
-        sum.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
-    };
-    let mut sums: Vec<_> = files.map(|path| (path.clone(), sum(&path))).collect();
-    sums.sort();
-    sums
+    let files = files::below(folder).into_iter().filter(|path| !ends(path, "json"));
+    files.map(|path| (path.clone(), files::checksum(&std::fs::read(path).unwrap()))).collect()
 }
 
 fn filled() -> Place {
@@ -246,10 +240,4 @@ fn filled() -> Place {
 
 fn ends(file: &Path, extension: &str) -> bool {
     file.extension().is_some_and(|end| end == extension)
-}
-
-fn files_below(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let paths = entries.map(|entry| entry.unwrap().path());
-    paths.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use crate::harness::events;
+use crate::harness::files;
 use crate::harness::http;
 use crate::harness::process::Place;
 use crate::harness::s3::Store;
@@ -46,13 +46,13 @@ fn an_export_goes_to_an_object_store_whole() {
         let path = file["path"].as_str().unwrap();
         assert!(path.starts_with("system=") && path.contains("/part-00000-"), "{path}");
         let bytes = std::fs::read(folder.join(path)).unwrap();
-        assert_eq!(sum(&bytes), file["sha256"].as_str().unwrap());
+        assert_eq!(files::checksum(&bytes), file["sha256"].as_str().unwrap());
     }
 
     // The same time again is the same run, a killed run's leavings go away, and nothing is written twice.
-    let before = files_below(&store.bucket());
+    let before = objects(&store.bucket());
     assert_eq!(run("2026-03-30T06:00:00Z"), shown);
-    assert_eq!(files_below(&store.bucket()), before);
+    assert_eq!(objects(&store.bucket()), before);
     let other = store.bucket().join("some/exports/records/2026-03-31T060000Z");
     std::fs::create_dir_all(&other).unwrap();
     std::fs::write(other.join("part-00000-0123456789ab.parquet"), "left behind").unwrap();
@@ -73,8 +73,8 @@ fn the_same_export_is_the_same_bytes_here_and_there() {
         place.file("ringlake.toml", format!("{text}folder = \"{folder}\"\n"));
     };
     let sums = |folder: &Path| -> Vec<String> {
-        let data = files_below(folder).into_iter().filter(|path| !path.ends_with("manifest.json"));
-        data.map(|path| sum(&std::fs::read(path).unwrap())).collect()
+        let data = objects(folder).into_iter().filter(|path| !path.ends_with("manifest.json"));
+        data.map(|path| files::checksum(&std::fs::read(path).unwrap())).collect()
     };
     settings("s3://bucket/there");
     place.ok(&["export", "run", "calls"]);
@@ -101,7 +101,7 @@ fn what_is_wrong_with_a_store_is_said_and_leaves_nothing() {
     assert!(ended.err.contains("AWS_SECRET_ACCESS_KEY"), "{ended:#?}");
     assert!(!ended.err.contains("wrong"), "{ended:#?}");
     assert!(place.ok(&["export", "list"]).contains("runs cannot be listed"));
-    assert_eq!(files_below(&store.bucket()), Vec::<PathBuf>::new());
+    assert_eq!(objects(&store.bucket()), Vec::<PathBuf>::new());
 
     for (from, to, says) in [
         ("s3://bucket", "ftp://bucket", "exports cannot go to ftp://bucket"),
@@ -175,18 +175,11 @@ fn tables_lie_in_an_object_store() {
     assert_eq!(server.running.stop(), Some(0));
 }
 
-fn sum(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Files, in order; what the server keeps for itself begins with a dot.
-fn files_below(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let shown =
-        entries.filter(|path| !path.file_name().unwrap().to_str().unwrap().starts_with('.'));
-    let mut files: Vec<PathBuf> = shown
-        .flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] })
-        .collect();
-    files.sort();
-    files
+/// What the server keeps for itself begins with a dot.
+fn objects(folder: &Path) -> Vec<PathBuf> {
+    let hidden = |path: &Path| {
+        let below = path.strip_prefix(folder).unwrap();
+        below.iter().any(|name| name.to_str().unwrap().starts_with('.'))
+    };
+    files::below(folder).into_iter().filter(|path| !hidden(path)).collect()
 }
