@@ -9,10 +9,9 @@ use datafusion::common::ParamValues;
 use super::compare::{self, Part};
 use super::manifest::{Lines, Manifest, Reason, RunName, TableMoved};
 use super::place::{Place, Stage, scratch};
-use super::run::{Asked, ask, bounds, manifest_of};
+use super::run::{Asked, ask, bounds, fill, manifest_of};
 use super::schedule::period;
-use super::{ExportPeriod, ExportSpec, parts};
-use crate::answer::Answer;
+use super::{ExportPeriod, ExportSpec};
 use crate::engine::Engine;
 use crate::error::QueryError;
 use crate::report::period::Period;
@@ -85,7 +84,7 @@ pub async fn again(
     let numbers = compare::numbers(&answer.schema);
     let stage = match write {
         Write::Yes => place.stage(run)?,
-        Write::No => Stage { folder: scratch()?.keep() },
+        Write::No => Stage::elsewhere()?,
     };
     fill(&mut new, answer, spec, &place, &stage).await?;
     let sums = |run: &Manifest| {
@@ -114,21 +113,6 @@ pub async fn again(
     new.corrects = Some(newest.to_string());
     new.reason = Some(reason);
     Ok(Again::Corrected(Box::new(place.publish(stage, new).await?)))
-}
-
-/// Writes the answer and notes its files.
-pub(super) async fn fill(
-    manifest: &mut Manifest,
-    answer: Answer,
-    spec: &ExportSpec,
-    place: &Place,
-    stage: &Stage,
-) -> Result<(), QueryError> {
-    let files = parts::write(answer, spec, &stage.folder).await?;
-    manifest.rows = files.iter().map(|file| file.rows).sum();
-    manifest.files = files.into_iter().map(|file| place.published_name(file)).collect();
-    manifest.folder = place.shown(manifest.run());
-    Ok(())
 }
 
 /// The files of both runs on this machine; copies are gone with the folder.

@@ -61,10 +61,7 @@ impl Local {
             }
             Err(source) => return Err(QueryError::ExportFile { path, source }),
         };
-        let path = path.display().to_string();
-        let manifest: Manifest = serde_json::from_slice(&text)
-            .map_err(|source| QueryError::Manifest { path, source })?;
-        Ok(Some(Manifest { folder: folder.display().to_string(), ..manifest }))
+        Manifest::read(&text, folder.display().to_string()).map(Some)
     }
 
     pub fn stage(&self, run: RunName) -> Result<Stage, QueryError> {
@@ -86,7 +83,7 @@ impl Local {
     pub fn publish(&self, stage: Stage, manifest: Manifest) -> Result<Manifest, QueryError> {
         let finished = self.folder(manifest.run());
         let path = stage.folder.join(MANIFEST);
-        let text = text(&manifest)?;
+        let text = manifest.text()?;
         let mut file = create(&path)?;
         file.write_all(&text).and_then(|()| file.sync_all()).map_err(at(&path))?;
         sync_all(&stage.folder)?;
@@ -113,14 +110,6 @@ impl Local {
             problem: format!("{} is a link to another place; remove it", runs.display()),
         })
     }
-}
-
-/// A manifest as it stands in its file.
-pub(super) fn text(manifest: &Manifest) -> Result<Vec<u8>, QueryError> {
-    let mut text = serde_json::to_vec_pretty(manifest)
-        .map_err(|source| QueryError::Manifest { path: manifest.folder.clone(), source })?;
-    text.push(b'\n');
-    Ok(text)
 }
 
 /// Makes the entries of a folder and of those below it durable; the files are.

@@ -6,6 +6,7 @@ use std::fmt;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::error::QueryError;
 use crate::tables::Versions;
 
 pub const MANIFEST: &str = "manifest.json";
@@ -93,6 +94,24 @@ fn parquet() -> String {
 }
 
 impl Manifest {
+    /// The manifest of a run that lies in `folder`.
+    pub(super) fn read(text: &[u8], folder: String) -> Result<Self, QueryError> {
+        match serde_json::from_slice::<Self>(text) {
+            Ok(manifest) => Ok(Self { folder, ..manifest }),
+            Err(source) => {
+                Err(QueryError::Manifest { path: format!("{folder}/{MANIFEST}"), source })
+            }
+        }
+    }
+
+    /// As it stands in its file.
+    pub(super) fn text(&self) -> Result<Vec<u8>, QueryError> {
+        let mut text = serde_json::to_vec_pretty(self)
+            .map_err(|source| QueryError::Manifest { path: self.folder.clone(), source })?;
+        text.push(b'\n');
+        Ok(text)
+    }
+
     pub fn run(&self) -> RunName {
         RunName { scheduled_for: self.scheduled_for, number: self.number }
     }

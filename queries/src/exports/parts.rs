@@ -24,7 +24,7 @@ use super::manifest::ExportFile;
 use super::place::{at, make_folder};
 use crate::answer::Answer;
 use crate::error::QueryError;
-use crate::output::cell::Column;
+use crate::output::cell::{Column, hex};
 use crate::output::{self, Format};
 use crate::report::KIND_KEY;
 
@@ -286,14 +286,6 @@ async fn write_part(
     let file = file.into_inner().map_err(|error| at(&place)(error.into_error()))?;
     file.sync_all().map_err(at(&place))?;
     Ok(ExportFile { path, rows, bytes, sha256: hex(&hash.finalize()) })
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// Hashes what it writes, so that a file's checksum is of what was meant to be written.

@@ -25,6 +25,13 @@ pub(super) struct Stage {
     pub folder: PathBuf,
 }
 
+impl Stage {
+    /// Away from where the run will lie.
+    pub fn elsewhere() -> Result<Self, QueryError> {
+        Ok(Self { folder: scratch()?.keep() })
+    }
+}
+
 impl Drop for Stage {
     fn drop(&mut self) {
         // After a rename there is nothing left to remove, and a failure leaves what the next run of this
@@ -81,7 +88,7 @@ impl Place {
     pub fn stage(&self, run: RunName) -> Result<Stage, QueryError> {
         match self {
             Self::Local(local) => local.stage(run),
-            Self::Remote(remote) => remote.stage(run),
+            Self::Remote(_) => Stage::elsewhere(),
         }
     }
 

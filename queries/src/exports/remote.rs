@@ -19,9 +19,8 @@ use object_store::{
 };
 use ringlake_transform::faults::{self, Side};
 
-use super::local::text;
 use super::manifest::{ExportFile, MANIFEST, Manifest, RunName};
-use super::place::{Stage, at, scratch};
+use super::place::{Stage, at};
 use crate::error::QueryError;
 
 /// Bytes that are sent at once.
@@ -95,14 +94,7 @@ impl Remote {
             Err(error) => Err(error),
         };
         let text = got.map_err(|error| self.failed(error))?;
-        let manifest: Manifest = serde_json::from_slice(&text).map_err(|source| {
-            QueryError::Manifest { path: format!("{}/{MANIFEST}", self.shown(run)), source }
-        })?;
-        Ok(Some(Manifest { folder: self.shown(run), ..manifest }))
-    }
-
-    pub fn stage(&self, _: RunName) -> Result<Stage, QueryError> {
-        Ok(Stage { folder: scratch()?.keep() })
+        Manifest::read(&text, self.shown(run)).map(Some)
     }
 
     pub async fn publish(&self, stage: &Stage, manifest: Manifest) -> Result<Manifest, QueryError> {
@@ -113,7 +105,7 @@ impl Remote {
         }
         faults::pass("queries:export", Side::Before);
         let name = self.path(run, MANIFEST)?;
-        let payload = PutPayload::from(text(&manifest)?);
+        let payload = PutPayload::from(manifest.text()?);
         let created = self.store.put_opts(&name, payload, PutMode::Create.into()).await;
         faults::pass("queries:export", Side::After);
         let published = match created {
@@ -195,13 +187,14 @@ mod tests {
 
     use object_store::memory::InMemory;
 
-    use super::super::parts::hex;
+    use super::super::place::scratch;
     use super::*;
+    use crate::output::cell::hex;
     use sha2::{Digest, Sha256};
 
     fn staged(remote: &Remote, text: &str) -> (Stage, Manifest) {
         let run = RunName::read("2026-03-30T041500Z").unwrap();
-        let stage = remote.stage(run).unwrap();
+        let stage = Stage::elsewhere().unwrap();
         fs::create_dir(stage.folder.join("a=%2F")).unwrap();
         fs::write(stage.folder.join("a=%2F/part-00000.csv"), text).unwrap();
         let file = ExportFile {

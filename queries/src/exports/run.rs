@@ -4,15 +4,14 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use datafusion::common::{ParamValues, ScalarValue};
 use sha2::{Digest, Sha256};
 
-use super::correct::fill;
 use super::manifest::{Manifest, RunName};
-use super::parts::hex;
-use super::place::Place;
+use super::place::{Place, Stage};
 use super::schedule::period;
-use super::{ExportSource, ExportSpec};
+use super::{ExportSource, ExportSpec, parts};
 use crate::answer::Answer;
 use crate::engine::Engine;
 use crate::error::QueryError;
+use crate::output::cell::hex;
 use crate::report::period::Period;
 use crate::report::{self, ReportRequest};
 
@@ -93,6 +92,21 @@ pub(super) async fn ask(
             Ok(Asked { answer, sql: sql.clone() })
         }
     }
+}
+
+/// Writes the answer and notes its files.
+pub(super) async fn fill(
+    manifest: &mut Manifest,
+    answer: Answer,
+    spec: &ExportSpec,
+    place: &Place,
+    stage: &Stage,
+) -> Result<(), QueryError> {
+    let files = parts::write(answer, spec, &stage.folder).await?;
+    manifest.rows = files.iter().map(|file| file.rows).sum();
+    manifest.files = files.into_iter().map(|file| place.published_name(file)).collect();
+    manifest.folder = place.shown(manifest.run());
+    Ok(())
 }
 
 /// `$since` and `$until`; an unbounded period has bounds that no event is beyond.

@@ -90,7 +90,8 @@ fn trim(digits: &str, least: usize) -> String {
     format!("{whole}.{kept:0<least$}")
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Two digits a byte, in lower case.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");
