@@ -24,6 +24,7 @@ use crate::lock::{DataLock, make_folder, sync_folder};
 use crate::log::{Log, LogStatus, MAX_EVENT_BYTES, NewRecord, TOPIC_PREFIX, Topics};
 
 mod damage;
+mod length;
 mod reader;
 mod record;
 mod shared;

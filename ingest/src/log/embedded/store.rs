@@ -18,7 +18,7 @@ use redb::{
 use ringlake_transform::{LogPartition, Micros, Positions, RawBatch, System};
 
 use super::damage::{guarded, is_damage, named};
-use super::record;
+use super::{length, record};
 use crate::error::LogError;
 use crate::log::{LogStatus, NewRecord, PartitionStatus, Topics};
 
@@ -84,8 +84,8 @@ impl Store {
         opener: &Opener,
     ) -> Result<Self, LogError> {
         let open = || {
-            let mut store =
-                Self { path: path.to_owned(), topics, db: opener(path)?, is_sealed: false };
+            let db = length::open(path, opener)?;
+            let mut store = Self { path: path.to_owned(), topics, db, is_sealed: false };
             store.create_tables()?;
             store.is_sealed =
                 guarded(|| store.look_at_ends()).is_err_and(|error| is_damage(&error));

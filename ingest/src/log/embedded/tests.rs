@@ -136,6 +136,29 @@ async fn a_full_disk_fails_the_append_and_the_log_recovers_by_itself() {
     assert_eq!(self::bodies(&read_all(&log).await), bodies);
 }
 
+/// A power cut while the file grows leaves any length between the old one and the new.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_was_growing_when_the_power_was_cut_is_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), EmbeddedSettings::default());
+    log.append(vec![record(0, "before")]).await.unwrap();
+    let file = dir.path().join("log/events.redb");
+    let (running, length) = (std::fs::read(&file).unwrap(), file.metadata().unwrap().len());
+    drop(log);
+    let stopped = std::fs::read(&file).unwrap();
+    for (bytes, longer) in [(&running, 1), (&running, 2_195), (&stopped, 4_095), (&running, 4_096)]
+    {
+        std::fs::write(&file, bytes).unwrap();
+        OpenOptions::new().write(true).open(&file).unwrap().set_len(length + longer).unwrap();
+        let log = open(dir.path(), EmbeddedSettings::default());
+        log.append(vec![record(0, "after")]).await.unwrap();
+        assert_eq!(bodies(&read_all(&log).await), ["before", "after"], "{longer} bytes more");
+        drop(log);
+        let log = open(dir.path(), EmbeddedSettings::default());
+        assert_eq!(bodies(&read_all(&log).await), ["before", "after"], "{longer} bytes more");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn when_too_much_waits_it_is_busy_and_keeps_nothing() {
     let dir = tempfile::tempdir().unwrap();
