@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ringlake_queries::{Format, catalogue, script};
+use ringlake_queries::{Format, script};
 use rustyline::completion::{Completer, FilenameCompleter, Pair};
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Context, Helper, Highlighter, Hinter};
@@ -70,39 +70,6 @@ const KEYWORDS: &[&str] = &[
     "WHERE",
     "WITH",
 ];
-const FUNCTIONS: &[&str] = &[
-    "abs",
-    "arrow_cast",
-    "avg",
-    "coalesce",
-    "count",
-    "date_part",
-    "date_trunc",
-    "first_value",
-    "greatest",
-    "last_value",
-    "least",
-    "length",
-    "lower",
-    "max",
-    "median",
-    "min",
-    "now",
-    "nullif",
-    "rank",
-    "regexp_like",
-    "round",
-    "row_number",
-    "split_part",
-    "string_agg",
-    "strpos",
-    "substr",
-    "sum",
-    "to_char",
-    "to_timestamp",
-    "trim",
-    "upper",
-];
 /// After these a table stands.
 const BEFORE_TABLES: &[&str] = &["FROM", "JOIN", "DESCRIBE", "TABLE"];
 
@@ -133,9 +100,9 @@ impl Assistant {
             // The tables are mostly named after the columns.
             columns = self.names.tables().iter().flat_map(|one| self.names.columns(one)).collect();
         }
-        let functions = catalogue::function_names().chain(FUNCTIONS.iter().copied());
-        let fixed = KEYWORDS.iter().copied().chain(functions).map(str::to_owned);
-        columns.into_iter().chain(fixed).chain(self.names.tables()).collect()
+        let keywords = KEYWORDS.iter().map(|word| (*word).to_owned());
+        let names = self.names.functions().into_iter().chain(self.names.tables());
+        columns.into_iter().chain(keywords).chain(names).collect()
     }
 
     fn command(&self, before: &str, text: &str) -> Option<Vec<String>> {

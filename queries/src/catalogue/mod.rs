@@ -49,6 +49,14 @@ impl Engine {
         listed
     }
 
+    /// The functions that a statement may call, those of SQL among them.
+    pub fn function_names(&self) -> Vec<String> {
+        let state = self.context().state();
+        let scalar = state.scalar_functions().keys().chain(state.aggregate_functions().keys());
+        let names = scalar.chain(state.window_functions().keys()).cloned();
+        names.filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')).collect()
+    }
+
     /// The columns of one table or view, in order.
     ///
     /// # Errors
