@@ -14,7 +14,7 @@ use super::{Dimension, Rates};
 const FIRST: &str = "1700-01-01T00:00:00Z";
 const LAST: &str = "2200-01-01T00:00:00Z";
 
-/// What a call cost, in the terms of the templates: told by leg or call, or by a tariff.
+/// What a call cost, in the terms of the templates: `told` has what its own row does not tell.
 const TOLD_COST: &str = "coalesce(told.cost, call.cost)";
 const TOLD_CURRENCY: &str =
     "CASE WHEN told.cost IS NOT NULL THEN told.currency ELSE call.currency END";

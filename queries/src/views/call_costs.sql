@@ -1,11 +1,13 @@
--- One row per call and currency. An amount without a currency is in its account's configured one.
+-- One row per call and currency. An amount without a currency is in its account's configured one. Where
+-- `is_split` is false the call's own row in `calls_current` has the same amount and currency.
 SELECT
     costs.system,
     costs.account_id,
     costs.call_id,
     upper(coalesce(costs.currency, account_currencies.currency)) AS currency,
     sum(costs.cost) AS cost,
-    'vendor' AS cost_source
+    'vendor' AS cost_source,
+    costs.is_split
 FROM _call_cost_lines AS costs
 LEFT JOIN account_currencies ON account_currencies.account_id = costs.account_id
-GROUP BY 1, 2, 3, 4
+GROUP BY 1, 2, 3, 4, costs.is_split

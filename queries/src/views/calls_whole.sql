@@ -1,20 +1,10 @@
 -- All that is known of each call, from all systems, with no setting in it: a folded call stays right when
--- the settings change. Deleted calls are among them, and what each cost, if that is one line
--- (`line_cost`, `line_currency`).
+-- the settings change. Deleted calls are among them.
 WITH phased AS (
     SELECT
         *,
         coalesce(dial_time, answer_time, hangup_time) IS NOT NULL AS has_phases
     FROM _calls_stated
-),
-lines AS (
-    SELECT
-        system, account_id, call_id,
-        count(*) AS cost_lines,
-        max(cost) AS line_cost,
-        max(currency) AS line_currency
-    FROM _call_cost_lines
-    GROUP BY system, account_id, call_id
 ),
 -- Legs, first by currency, so that the larger leg's currency can be told from the others.
 legs_by_currency AS (
@@ -98,9 +88,6 @@ SELECT
     notes,
     recording_url,
     is_deleted,
-    coalesce(lines.cost_lines, 0) AS cost_lines,
-    lines.line_cost,
-    lines.line_currency,
     first_event_time,
     last_event_time
 FROM timed
@@ -108,10 +95,6 @@ LEFT JOIN legs
     ON (legs.system IS NOT DISTINCT FROM timed.system)
     AND (legs.account_id IS NOT DISTINCT FROM timed.account_id)
     AND (legs.call_id IS NOT DISTINCT FROM timed.call_id)
-LEFT JOIN lines
-    ON (lines.system IS NOT DISTINCT FROM timed.system)
-    AND (lines.account_id IS NOT DISTINCT FROM timed.account_id)
-    AND (lines.call_id IS NOT DISTINCT FROM timed.call_id)
 UNION ALL
 SELECT
     system,
@@ -146,9 +129,6 @@ SELECT
     NULL AS notes,
     NULL AS recording_url,
     NULL AS is_deleted,
-    0 AS cost_lines,
-    NULL AS line_cost,
-    NULL AS line_currency,
     started_at AS first_event_time,
     last_event_time
 FROM channel_calls_current

@@ -47,5 +47,6 @@ LEFT JOIN call_costs_told AS told
     ON (told.system IS NOT DISTINCT FROM call.system)
     AND (told.account_id IS NOT DISTINCT FROM call.account_id)
     AND (told.call_id IS NOT DISTINCT FROM call.call_id)
+    AND told.is_split
 {rates}
 WHERE coalesce(stay.outcome, 'open') = 'open' AND {filters}
