@@ -183,7 +183,7 @@ impl Work<'_> {
         let context = self.engine.context();
         let mut inputs = Inputs {
             parts: self.engine.parts(self.place, self.fold, manifest).await?,
-            channel_events: self.engine.channel_events(self.fold).await?,
+            beside: self.engine.beside(self.fold).await?,
             ..Inputs::default()
         };
         for (table, schema) in schemas {

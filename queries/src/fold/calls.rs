@@ -4,15 +4,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::TimestampMicrosecondType;
 use datafusion::error::Result;
 use datafusion::prelude::SessionContext;
 use ringlake_transform::merge::{Merging, ORDER, Phases, merge};
 
 use super::Fold;
-use super::fresh::{Fresh, Inputs};
+use super::fresh::{Fresh, Inputs, happened};
 use super::scope::{Scope, same_key};
 
 /// The views that say what a call comes to. The first two are what [`merge`] does here.
@@ -171,28 +170,15 @@ async fn channel_events(scope: &Scope, fold: &Fold, inputs: &Inputs) -> Result<(
             same_key(fold.key, "folded")
         );
     }
-    let bounds = format!("SELECT min(first) AS first, max(last) AS last FROM ({times}) AS times");
-    let bounds = scope.rows(&bounds).await?;
-    let bound = |name: &str| {
-        let times = bounds.column_by_name(name)?.as_primitive_opt::<TimestampMicrosecondType>()?;
-        times.iter().next().flatten()
-    };
-    let (Some(all), Some(first), Some(last)) =
-        (&inputs.channel_events, bound("first"), bound("last"))
-    else {
+    let (Some(all), Some(then)) = (&inputs.beside, happened(scope, &times).await?) else {
         return scope.define("channel_events", "SELECT * FROM since_channel_events").await;
     };
     scope.add("all_channel_events", Arc::clone(all))?;
-    let time =
-        |micros: i64| format!("arrow_cast({micros}, 'Timestamp(Microsecond, Some(\"UTC\"))')");
     let sql = format!(
         "SELECT event.* FROM (
             SELECT system, account_id, call_id AS interaction_id FROM keys
-        ) AS keys RIGHT SEMI JOIN all_channel_events AS event ON {}
-        WHERE event.event_time BETWEEN {} AND {}",
+        ) AS keys RIGHT SEMI JOIN all_channel_events AS event ON {} WHERE {then}",
         same_key(&["system", "account_id", "interaction_id"], "event"),
-        time(first),
-        time(last)
     );
     scope.define("channel_events", &sql).await
 }

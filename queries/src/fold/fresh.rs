@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::TimestampMicrosecondType;
 use datafusion::datasource::TableProvider;
 use datafusion::error::Result;
 use datafusion::prelude::SessionContext;
@@ -18,8 +19,8 @@ pub(crate) struct Inputs {
     pub parts: BTreeMap<&'static str, Arc<dyn TableProvider>>,
     /// The rows of each of the fold's tables that are not folded yet.
     pub tail: BTreeMap<&'static str, Arc<dyn TableProvider>>,
-    /// All rows of `channel_events`, folded or not: none of them is ever superseded.
-    pub channel_events: Option<Arc<dyn TableProvider>>,
+    /// All rows of the table beside, folded or not.
+    pub beside: Option<Arc<dyn TableProvider>>,
 }
 
 /// The rows of the entities that the tail touches, by part, as they are with the tail.
@@ -32,13 +33,27 @@ pub(crate) struct Fresh {
 pub(crate) async fn fresh(context: &SessionContext, fold: &Fold, inputs: &Inputs) -> Result<Fresh> {
     match &fold.what {
         What::Calls => calls::fresh(context, fold, inputs).await,
-        What::Newest { told } => newest(context, fold, inputs, told).await,
+        What::Picked { told } => picked(context, fold, inputs, told).await,
     }
 }
 
-/// Asks the view, which picks the newest, of what is folded of the touched entities and what was told
-/// since.
-async fn newest(
+/// The condition that an event happened between the first and the last time that a statement tells in columns
+/// of these names; none if it tells none.
+pub(super) async fn happened(scope: &Scope, times: &str) -> Result<Option<String>> {
+    let bounds = format!("SELECT min(first) AS first, max(last) AS last FROM ({times}) AS times");
+    let bounds = scope.rows(&bounds).await?;
+    let bound = |name: &str| {
+        let times = bounds.column_by_name(name)?.as_primitive_opt::<TimestampMicrosecondType>()?;
+        times.iter().next().flatten()
+    };
+    let (Some(first), Some(last)) = (bound("first"), bound("last")) else { return Ok(None) };
+    let time =
+        |micros: i64| format!("arrow_cast({micros}, 'Timestamp(Microsecond, Some(\"UTC\"))')");
+    Ok(Some(format!("event_time BETWEEN {} AND {}", time(first), time(last))))
+}
+
+/// Asks the view, which picks some rows, of what is folded of the touched entities and what was told since.
+async fn picked(
     context: &SessionContext,
     fold: &Fold,
     inputs: &Inputs,
@@ -47,6 +62,12 @@ async fn newest(
     let tail = Scope::beside(context);
     for (name, table) in &inputs.tail {
         tail.add(name, Arc::clone(table))?;
+    }
+    if let (Some(name), Some(all), [table, ..]) = (fold.beside, &inputs.beside, fold.tables) {
+        tail.add("all", Arc::clone(all))?;
+        let times = format!("SELECT event_time AS first, event_time AS last FROM {table}");
+        let then = happened(&tail, &times).await?.unwrap_or_else(|| "false".to_owned());
+        tail.define(name, &format!("SELECT * FROM \"all\" WHERE {then}")).await?;
     }
     if crate::views::by_name(told).is_some() {
         tail.define_view(told).await?;

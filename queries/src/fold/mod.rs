@@ -40,6 +40,8 @@ pub struct Fold {
     pub name: &'static str,
     /// The tables whose rows are states of the entities.
     pub(crate) tables: &'static [&'static str],
+    /// A table of events that are never superseded, read again where such a state needs those of its time.
+    pub(crate) beside: Option<&'static str>,
     /// What tells one entity from another, in every part.
     pub(crate) key: &'static [&'static str],
     pub(crate) parts: &'static [Part],
@@ -60,8 +62,8 @@ pub struct Part {
 pub(crate) enum What {
     /// Calls are merged by column, with their legs and channels.
     Calls,
-    /// Of each entity the newest row of this table or view counts, whole.
-    Newest { told: &'static str },
+    /// Of each entity some rows of this table or view count, whole; which, the part's view decides.
+    Picked { told: &'static str },
 }
 
 const fn newest(
@@ -71,7 +73,7 @@ const fn newest(
     key: &'static [&'static str],
     parts: &'static [Part],
 ) -> Fold {
-    Fold { name, tables, key, parts, what: What::Newest { told } }
+    Fold { name, tables, beside: None, key, parts, what: What::Picked { told } }
 }
 
 const fn rows(view: &'static str, sort: &'static [&'static str]) -> Part {
@@ -85,6 +87,7 @@ pub const FOLDS: &[Fold] = &[
     Fold {
         name: "calls",
         tables: &["calls", "call_participants", "channel_events"],
+        beside: Some("channel_events"),
         key: CALL,
         parts: &[
             Part { name: "whole", view: Some("_calls_whole"), sort: &["started_at", "call_id"] },
@@ -141,6 +144,14 @@ pub const FOLDS: &[Fold] = &[
         ID,
         &[rows("_deal_pipelines_newest", ID)],
     ),
+    Fold {
+        name: "deal_changes",
+        tables: &["field_changes"],
+        beside: Some("deals"),
+        key: &["system", "account_id", "event_key"],
+        parts: &[rows("_deal_changes_first", &["changed_at", "record_id"])],
+        what: What::Picked { told: "_deal_changes_told" },
+    },
 ];
 
 impl Fold {
@@ -160,7 +171,7 @@ impl Fold {
         const RULES: u32 = 1;
         let views: Vec<&str> = match &self.what {
             What::Calls => calls::DEFINITION.to_vec(),
-            What::Newest { told } => {
+            What::Picked { told } => {
                 self.parts.iter().filter_map(|part| part.view).chain([*told]).collect()
             }
         };
@@ -182,7 +193,7 @@ mod tests {
         let mut folders = std::collections::HashSet::new();
         for fold in FOLDS {
             assert!(folders.insert(fold.folder()), "{} stands twice", fold.name);
-            for table in fold.tables {
+            for table in fold.tables.iter().chain(&fold.beside) {
                 assert!(ringlake_transform::tables::by_name(table).is_some(), "{table}");
             }
             for view in fold.parts.iter().filter_map(|part| part.view) {

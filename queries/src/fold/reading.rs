@@ -48,8 +48,7 @@ impl Engine {
                 return Ok(all);
             }
         }
-        let mut inputs =
-            Inputs { parts, channel_events: self.channel_events(fold).await?, ..Inputs::default() };
+        let mut inputs = Inputs { parts, beside: self.beside(fold).await?, ..Inputs::default() };
         for (table, tail) in &tails {
             let schema = self.table_schema(table).await?;
             let paths = tail.files.iter().map(|file| file.path.as_str());
@@ -128,7 +127,7 @@ impl Engine {
         part: &str,
     ) -> Result<Option<SchemaRef>, QueryError> {
         match fold.what {
-            What::Newest { told } if part == "rows" => match tables::by_name(told) {
+            What::Picked { told } if part == "rows" => match tables::by_name(told) {
                 Some(spec) => self.table_schema(spec.name).await.map(Some),
                 None => Ok(None),
             },
@@ -146,15 +145,14 @@ impl Engine {
         place.parts(self.context(), fold, manifest, schema).await
     }
 
-    /// All of `channel_events`, for the fold of calls.
-    pub(crate) async fn channel_events(
+    /// All of the table beside a fold.
+    pub(crate) async fn beside(
         &self,
         fold: &Fold,
     ) -> Result<Option<Arc<dyn TableProvider>>, QueryError> {
-        let spec = &tables::CHANNEL_EVENTS;
-        if !fold.tables.contains(&spec.name) || !self.versions().contains_key(spec.name) {
-            return Ok(None);
+        match fold.beside.and_then(tables::by_name) {
+            Some(spec) => self.source().table(self.context(), spec).await.map(Some),
+            None => Ok(None),
         }
-        self.source().table(self.context(), spec).await.map(Some)
     }
 }

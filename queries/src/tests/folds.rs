@@ -1,7 +1,7 @@
 //! What folded views show is what the views' definitions say of all states, in whatever turns the
 //! states come.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -9,22 +9,25 @@ use datafusion::datasource::{MemTable, TableProvider};
 use datafusion::prelude::SessionContext;
 use proptest::prelude::*;
 use ringlake_transform::tables;
+use serde_json::{Map, Value};
 
 use super::{Tables, sql_csv};
 use crate::Engine;
 use crate::fold::fresh::{Fresh, Inputs, fresh};
 use crate::fold::{FOLDS, Fold};
 
-/// A row of a table, its offset being its place among all rows.
+/// A row of a table.
 type Line = (&'static str, String);
 
 /// The folds behind what is asked.
-const FOLDED: &[&str] = &["calls", "deals", "agents"];
+const FOLDED: &[&str] = &["calls", "deals", "agents", "deal_changes"];
 const ASKED: &[&str] = &[
     "SELECT * FROM calls_current ORDER BY system, account_id, call_id, extension, talk_basis",
     "SELECT * FROM call_costs ORDER BY system, account_id, call_id, currency",
     "SELECT id, name, amount, deal_stage_id, event_month FROM deals_current ORDER BY id",
     "SELECT * FROM agents ORDER BY system, account_id, agent_id",
+    r#"SELECT * FROM deal_changes ORDER BY "offset", field, old, new"#,
+    "SELECT * FROM deal_stays ORDER BY deal_id, entered_at, left_at, stage_id",
 ];
 
 fn number(most: u8) -> impl Strategy<Value = Option<u8>> {
@@ -133,6 +136,7 @@ prop_compose! {
             ("amount", amount.map(|amount| amount.to_string())),
             ("deal_stage_id", stage.map(|stage| stage.to_string())),
             ("deal_stage_name", text("stage ", stage_name)),
+            ("deal_stage_forecast_type", stage_name.map(|won| if won == 0 { "\"Won\"" } else { "\"Open\"" }.to_owned())),
             ("owner_id", owner.map(|owner| owner.to_string())),
             ("owner_name", text("owner ", owner_name)),
             ("actor_id", text("", actor)),
@@ -141,14 +145,68 @@ prop_compose! {
     }
 }
 
-fn turns() -> impl Strategy<Value = Vec<Vec<Line>>> {
-    let line = prop_oneof![3 => call(), 3 => leg(), 2 => channel(), 2 => deal()];
-    prop::collection::vec(prop::collection::vec(line, 1..16), 2..5)
+prop_compose! {
+    /// What an event told to have changed, which is the event of the line before it.
+    fn change()(
+        id in 0u8..3, old in number(3), new in number(3), again in 0u8..4,
+        field in prop::sample::select(vec!["amount", "base_currency_amount", "deal_stage_id"]),
+    ) -> Line {
+        ("field_changes", row(&[
+            ("record_type", Some("\"deal\"".to_owned())),
+            ("record_id", text("", Some(id))),
+            ("field", Some(format!("\"{field}\""))),
+            ("old_value", text("", old)),
+            ("new_value", text("", new)),
+            ("event_key", (again == 0).then(|| "\"again\"".to_owned())),
+        ]))
+    }
 }
 
-/// The rows of each table, numbered on from where the last turn ended.
-fn rows(lines: &[Line], first: i64) -> Tables {
-    let mut tables = Tables { next_offset: first, ..Tables::default() };
+fn turns() -> impl Strategy<Value = Vec<Vec<Line>>> {
+    let line = prop_oneof![3 => call(), 3 => leg(), 2 => channel(), 2 => deal(), 3 => change()];
+    prop::collection::vec(prop::collection::vec(line, 1..16), 2..5).prop_map(|turns| {
+        let mut place = Place::default();
+        turns
+            .into_iter()
+            .map(|turn| turn.into_iter().map(|line| place.put(line)).collect())
+            .collect()
+    })
+}
+
+/// Gives each line its place in the log.
+#[derive(Default)]
+struct Place {
+    events: u64,
+    times: Option<(Value, Value)>,
+    /// The fields that the event told of: each once, as vendors do.
+    fields: HashSet<Option<Value>>,
+}
+
+impl Place {
+    /// A change shares the place and times of the event before it, of an earlier turn as it may be: files of
+    /// one event can be folded one after another.
+    fn put(&mut self, (table, line): Line) -> Line {
+        let mut line: Map<String, Value> = serde_json::from_str(&line).unwrap();
+        let is_event = table != "field_changes" || self.times.is_none();
+        if is_event || !self.fields.insert(line.get("field").cloned()) {
+            self.events += 1;
+            self.fields = HashSet::from([line.get("field").cloned()]);
+            let time = line.get("event_time").cloned().unwrap_or("2026-03-31T23:59:00Z".into());
+            self.times = Some((time.clone(), line.get("received_at").cloned().unwrap_or(time)));
+        }
+        if let Some((happened, received)) = self.times.clone() {
+            line.insert("event_time".to_owned(), happened);
+            line.insert("received_at".to_owned(), received);
+        }
+        line.insert("offset".to_owned(), self.events.into());
+        line.entry("event_key").or_insert(self.events.to_string().into());
+        (table, Value::Object(line).to_string())
+    }
+}
+
+/// The rows of each table.
+fn rows(lines: &[Line]) -> Tables {
+    let mut tables = Tables::default();
     for (table, line) in lines {
         tables = tables.with(table, line);
     }
@@ -196,11 +254,11 @@ async fn folded(fold: &Fold, inputs: &Inputs, fresh: &Fresh) -> Inputs {
 }
 
 async fn compare(turns: &[Vec<Line>]) {
-    let all = rows(&turns.concat(), 0);
-    let channel_events = |upto: &[Line]| {
-        let schema = tables::CHANNEL_EVENTS.schema();
-        let rows = rows(upto, 0).batches.remove("channel_events").unwrap_or_default();
-        Some(in_memory(schema, rows))
+    let all = rows(&turns.concat());
+    let beside = |fold: &Fold, upto: &[Line]| {
+        let spec = fold.beside.and_then(tables::by_name)?;
+        let rows = rows(upto).batches.remove(spec.name).unwrap_or_default();
+        Some(in_memory(spec.schema(), rows))
     };
     let asked = all.clone().engine();
     let mut folded_engine = all.engine();
@@ -208,9 +266,9 @@ async fn compare(turns: &[Vec<Line>]) {
         let mut inputs = Inputs::default();
         let mut seen = Vec::new();
         for (n, turn) in turns.iter().enumerate() {
-            inputs.tail = providers(fold, &rows(turn, seen.len() as i64));
+            inputs.tail = providers(fold, &rows(turn));
             seen.extend_from_slice(turn);
-            inputs.channel_events = channel_events(&seen);
+            inputs.beside = beside(fold, &seen);
             // The last turn is not folded: it is what came since.
             if n + 1 < turns.len() {
                 let fresh = fresh(asked.context(), fold, &inputs).await.unwrap();

@@ -59,6 +59,8 @@ impl Tables {
     fn fill(&mut self, row: &mut Map<String, Value>) {
         let time = row.get("event_time").cloned().unwrap_or_else(|| "2026-01-01T00:00:00Z".into());
         let month = time.as_str().unwrap()[..7].to_owned();
+        // Rows of one event have one place and one key.
+        let offset = row.get("offset").cloned().unwrap_or_else(|| self.next_offset.into());
         let filled = [
             ("system", Value::from("freshcaller")),
             ("account_id", "acme".into()),
@@ -66,10 +68,10 @@ impl Tables {
             ("event_time", time.clone()),
             ("event_time_basis", "vendor".into()),
             ("received_at", time),
-            ("event_key", self.next_offset.to_string().into()),
+            ("event_key", offset.to_string().into()),
             ("topic", "ringlake.test".into()),
             ("partition", 0.into()),
-            ("offset", self.next_offset.into()),
+            ("offset", offset),
             ("event_month", month.into()),
         ];
         for (name, value) in filled {

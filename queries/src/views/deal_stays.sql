@@ -30,31 +30,16 @@ moves AS (
     SELECT
         system,
         account_id,
-        record_id,
-        coalesce(old_value, removed) AS old,
-        coalesce(new_value, added) AS new,
-        coalesce(changed_at, event_time) AS moved_at,
-        topic,
-        "partition",
-        "offset",
-        -- An event that came again, by a retry or by an import of what is there, counts once.
-        rank() OVER (
-            PARTITION BY system, account_id, event_key
-            ORDER BY received_at, topic, "partition", "offset"
-        ) AS coming
-    FROM field_changes
-    WHERE record_type = 'deal' AND field = 'deal_stage_id'
-),
-ordered AS (
-    SELECT
-        *,
         TRY_CAST(record_id AS BIGINT) AS deal_id,
+        old,
+        new,
+        changed_at AS moved_at,
         row_number() OVER deal AS place,
-        lead(moved_at) OVER deal AS next_at
-    FROM moves
-    WHERE coming = 1 AND NOT same_value(old, new)
+        lead(changed_at) OVER deal AS next_at
+    FROM _deal_changes_first
+    WHERE field = 'deal_stage_id' AND differs
     WINDOW deal AS (
-        PARTITION BY system, account_id, record_id ORDER BY moved_at, topic, "partition", "offset"
+        PARTITION BY system, account_id, record_id ORDER BY changed_at, topic, "partition", "offset"
     )
 ),
 stays AS (
@@ -62,18 +47,18 @@ stays AS (
         newest.system,
         newest.account_id,
         newest.deal_id,
-        CASE WHEN ordered.deal_id IS NULL THEN newest.stage_id ELSE ordered.old END AS stage_id,
+        CASE WHEN moves.deal_id IS NULL THEN newest.stage_id ELSE moves.old END AS stage_id,
         newest.created_at AS entered_at,
-        ordered.moved_at AS left_at
+        moves.moved_at AS left_at
     FROM newest
-    LEFT JOIN ordered
-        ON (ordered.system IS NOT DISTINCT FROM newest.system)
-        AND (ordered.account_id IS NOT DISTINCT FROM newest.account_id)
-        AND (ordered.deal_id IS NOT DISTINCT FROM newest.deal_id)
-        AND (ordered.place = 1)
+    LEFT JOIN moves
+        ON (moves.system IS NOT DISTINCT FROM newest.system)
+        AND (moves.account_id IS NOT DISTINCT FROM newest.account_id)
+        AND (moves.deal_id IS NOT DISTINCT FROM newest.deal_id)
+        AND (moves.place = 1)
     UNION ALL
     SELECT system, account_id, deal_id, new, moved_at, next_at
-    FROM ordered
+    FROM moves
 )
 SELECT
     stays.system,

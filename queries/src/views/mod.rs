@@ -260,6 +260,16 @@ pub const VIEWS: &[View] = &[
         sql: include_str!("deal_value_names.sql"),
     },
     View {
+        name: "_deal_changes_told",
+        row_is: "one field of one update of a deal that changed, each time it was told",
+        sql: include_str!("deal_changes_told.sql"),
+    },
+    View {
+        name: "_deal_changes_first",
+        row_is: "one field of one update of a deal that changed, when it was told first",
+        sql: include_str!("deal_changes_first.sql"),
+    },
+    View {
         name: "deal_changes",
         row_is: "one field of one update of a deal that changed",
         sql: include_str!("deal_changes.sql"),
