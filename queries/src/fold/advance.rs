@@ -23,7 +23,7 @@ use ringlake_transform::folded::{FoldedFile, FoldedTo, Manifest};
 
 use super::fresh::{Fresh, Inputs, fresh};
 use super::place::{Place, Tail, TailFile};
-use super::scope::{Scope, same_key};
+use super::scope::{Scope, of_keys, same_key};
 use super::{FOLDS, Fold, Part};
 use crate::engine::Engine;
 use crate::error::QueryError;
@@ -245,8 +245,7 @@ impl Work<'_> {
         let scope = Scope::beside(self.engine.context());
         scope.add("folded", Arc::clone(folded))?;
         scope.add_rows("keys", keys.clone())?;
-        let same = same_key(self.fold.key, "folded");
-        let sql = format!("SELECT count(*) AS n FROM keys RIGHT SEMI JOIN folded ON {same}");
+        let sql = of_keys("count(*) AS n", "folded", keys, self.fold.key);
         let counted = scope.rows(&sql).await?;
         let n = counted.column_by_name("n").and_then(|n| n.as_primitive_opt::<Int64Type>());
         Ok(n.filter(|n| !n.is_empty()).map_or(0, |n| n.value(0).unsigned_abs()))

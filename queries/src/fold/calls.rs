@@ -12,7 +12,7 @@ use ringlake_transform::merge::{Merging, ORDER, Phases, merge};
 
 use super::Fold;
 use super::fresh::{Fresh, Inputs, happened};
-use super::scope::{Scope, same_key};
+use super::scope::{Scope, of_keys, same_key};
 
 /// The views that say what a call comes to. The first two are what [`merge`] does here.
 pub(super) const DEFINITION: &[&str] = &[
@@ -106,16 +106,17 @@ pub(super) async fn fresh(context: &SessionContext, fold: &Fold, inputs: &Inputs
     scope.add_rows("keys", keys.clone())?;
 
     let mut parts = BTreeMap::new();
-    let (stated, kept) = merged(&scope, fold, inputs, "states", "calls", &STATES).await?;
+    let (stated, kept) = merged(&scope, &keys, fold, inputs, "states", "calls", &STATES).await?;
     scope.add_rows("_calls_stated", stated)?;
     parts.insert("states", kept);
-    let (legs, kept) = merged(&scope, fold, inputs, "legs", "call_participants", &LEGS).await?;
+    let (legs, kept) =
+        merged(&scope, &keys, fold, inputs, "legs", "call_participants", &LEGS).await?;
     scope.add_rows("legs", legs)?;
     parts.insert("legs", kept);
     let current =
         "SELECT * EXCEPT (first_event_time) REPLACE (upper(currency) AS currency) FROM legs";
     scope.define("call_participants_current", current).await?;
-    channel_events(&scope, fold, inputs).await?;
+    channel_events(&scope, &keys, fold, inputs).await?;
     for view in ["channel_calls_current", "_call_cost_lines", "_calls_whole"] {
         scope.define_view(view).await?;
     }
@@ -127,6 +128,7 @@ pub(super) async fn fresh(context: &SessionContext, fold: &Fold, inputs: &Inputs
 /// The touched entities of one table, merged, and the states that they were made of.
 async fn merged(
     scope: &Scope,
+    keys: &RecordBatch,
     fold: &Fold,
     inputs: &Inputs,
     part: &'static str,
@@ -145,12 +147,8 @@ async fn merged(
     let columns = columns.join(", ");
     let mut sql = format!("SELECT {columns} FROM since_{table}");
     if inputs.parts.contains_key(part) {
-        let same = same_key(fold.key, "folded");
-        sql = format!(
-            "SELECT {columns} FROM (
-                SELECT folded.* FROM keys RIGHT SEMI JOIN folded_{part} AS folded ON {same}
-            ) AS kept UNION ALL {sql}"
-        );
+        let known = of_keys("folded.*", &format!("folded_{part}"), keys, fold.key);
+        sql = format!("SELECT {columns} FROM ({known}) AS kept UNION ALL {sql}");
     }
     let states = scope.rows(&sql).await?;
     let merged = merge(&states, how)?;
@@ -159,15 +157,19 @@ async fn merged(
 
 /// `channel_events` of the touched calls: read again from the table, where the calls' own times say
 /// when to look.
-async fn channel_events(scope: &Scope, fold: &Fold, inputs: &Inputs) -> Result<()> {
+async fn channel_events(
+    scope: &Scope,
+    keys: &RecordBatch,
+    fold: &Fold,
+    inputs: &Inputs,
+) -> Result<()> {
     let mut times =
         "SELECT event_time AS first, event_time AS last FROM since_channel_events".to_owned();
     if inputs.parts.contains_key("whole") {
         times = format!(
-            "{times} UNION ALL SELECT first_event_time, last_event_time FROM (
-                SELECT folded.* FROM keys RIGHT SEMI JOIN folded_whole AS folded ON {}
-            ) AS known WHERE talk_basis = 'connected-time'",
-            same_key(fold.key, "folded")
+            "{times} UNION ALL SELECT first_event_time, last_event_time FROM ({}) AS known
+            WHERE talk_basis = 'connected-time'",
+            of_keys("folded.*", "folded_whole", keys, fold.key)
         );
     }
     let (Some(all), Some(then)) = (&inputs.beside, happened(scope, &times).await?) else {

@@ -9,7 +9,7 @@ use datafusion::datasource::TableProvider;
 use datafusion::error::Result;
 use datafusion::prelude::SessionContext;
 
-use super::scope::{Scope, same_key};
+use super::scope::{Scope, of_keys};
 use super::{Fold, What, calls};
 
 /// What a fold is made of at one moment.
@@ -83,10 +83,8 @@ async fn picked(
         let both = match inputs.parts.get(part.name) {
             Some(folded) => {
                 all.add("folded", Arc::clone(folded))?;
-                format!(
-                    "SELECT folded.* FROM keys RIGHT SEMI JOIN folded ON {} UNION ALL SELECT * FROM since",
-                    same_key(fold.key, "folded")
-                )
+                let known = of_keys("folded.*", "folded", &keys, fold.key);
+                format!("{known} UNION ALL SELECT * FROM since")
             }
             None => "SELECT * FROM since".to_owned(),
         };

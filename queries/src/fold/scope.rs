@@ -5,8 +5,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::compute::{
+    concat_batches, max, max_string, max_string_view, min, min_string, min_string_view,
+};
+use arrow::datatypes::{DataType, Int64Type};
 use datafusion::datasource::{MemTable, TableProvider};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -67,6 +70,42 @@ impl Scope {
 
 pub(super) fn in_memory(rows: RecordBatch) -> Result<Arc<dyn TableProvider>> {
     Ok(Arc::new(MemTable::try_new(rows.schema(), vec![vec![rows]])?))
+}
+
+/// What to select of the rows of `folded` whose entities are among `keys`.
+pub(super) fn of_keys(what: &str, folded: &str, keys: &RecordBatch, key: &[&str]) -> String {
+    let (same, near) = (same_key(key, "folded"), near(keys, key, "folded"));
+    format!("SELECT {what} FROM keys RIGHT SEMI JOIN {folded} AS folded ON {same} WHERE {near}")
+}
+
+/// The condition that a row can be of these keys: what the statistics of files rule out is not read. What came
+/// lately has ids near each other, so that is nearly all.
+fn near(keys: &RecordBatch, key: &[&str], table: &str) -> String {
+    let everywhere = "true".to_owned();
+    let Some((name, values)) = key.last().and_then(|name| Some((name, keys.column_by_name(name)?)))
+    else {
+        return everywhere;
+    };
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
+    let bounds = match values.data_type() {
+        _ if values.null_count() > 0 => None,
+        DataType::Int64 => {
+            let values = values.as_primitive::<Int64Type>();
+            min(values).zip(max(values)).map(|(min, max)| (min.to_string(), max.to_string()))
+        }
+        DataType::Utf8 => {
+            let values = values.as_string::<i32>();
+            min_string(values).zip(max_string(values)).map(|(min, max)| (quoted(min), quoted(max)))
+        }
+        DataType::Utf8View => {
+            let values = values.as_string_view();
+            min_string_view(values)
+                .zip(max_string_view(values))
+                .map(|(min, max)| (quoted(min), quoted(max)))
+        }
+        _ => None,
+    };
+    bounds.map_or(everywhere, |(min, max)| format!("{table}.\"{name}\" BETWEEN {min} AND {max}"))
 }
 
 /// The condition of a join of `keys` with `other` by these columns, null equal to null.
