@@ -29,7 +29,7 @@ use crate::engine::Engine;
 use crate::error::QueryError;
 
 /// States that are merged at a time.
-const PIECE_ROWS: u64 = 150_000;
+const PIECE_ROWS: u64 = 50_000;
 /// A file with fewer rows is joined with what comes.
 const SMALL_ROWS: u64 = 64_000;
 /// Rows of a file at most.
