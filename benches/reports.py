@@ -75,7 +75,10 @@ def folded(name, part="rows"):
 
 def opened():
     """DuckDB with the views, and what to ask it: options of a report, and a query after them."""
-    views, *questions = re.split(r"^-- asked: (.*)\n", Path(__file__).with_suffix(".sql").read_text(), flags=re.MULTILINE)
+    written = Path(__file__).with_suffix(".sql").read_text()
+    views, *sections = re.split(r"^-- (measures|asked): (.*)\n", written, flags=re.MULTILINE)
+    named = list(zip(sections[::3], sections[1::3], sections[2::3]))
+    measures = {name: text.strip() for kind, name, text in named if kind == "measures"}
     sources = {
         "folded_calls": folded("calls", "whole"), "folded_lines": folded("calls", "cost_lines"),
         "folded_deals": folded("deals"), "folded_contacts": folded("contacts"),
@@ -90,7 +93,7 @@ def opened():
     for name, files in sources.items():
         connection.execute(f"CREATE VIEW {name} AS FROM read_parquet({files}, union_by_name = true)")
     connection.execute(views)
-    return connection, list(zip(questions[::2], questions[1::2]))
+    return connection, [(name, text.format(**measures)) for kind, name, text in named if kind == "asked"]
 
 
 def compare(report, output, answer):

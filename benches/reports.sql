@@ -1,6 +1,6 @@
--- The reports in DuckDB's words, by docs/reports.md, over the files that the program reads: first views, then for each
--- report a query of its groups and measures. Numbers of simulated people are in E.164 as they are, and no currency is
--- configured, so neither is asked for here.
+-- The reports in DuckDB's words, by docs/reports.md, over the files that the program reads: first views, then the
+-- measures that several queries have, then for each report a query of its groups and measures. Numbers of simulated
+-- people are in E.164 as they are, and no currency is configured, so neither is asked for here.
 
 CREATE VIEW calls AS FROM folded_calls WHERE is_deleted IS NOT TRUE;
 
@@ -184,57 +184,58 @@ CREATE MACRO days_of(since, until) AS
 CREATE MACRO seconds_of(midnight, since, until) AS
     (epoch_us(least(until, midnight + INTERVAL 1 DAY)) - epoch_us(greatest(since, midnight))) / 1000000;
 
+-- measures: cost
+count(*), count(cost),
+coalesce(sum(coalesce(bill_duration_seconds, talk_seconds)) FILTER (cost IS NOT NULL), 0) AS billed,
+sum(cost), round(sum(cost) / count(cost), 6), round(sum(cost) * 60 / nullif(billed, 0), 6)
+
+-- measures: billed
+count(*), count(bill_duration_seconds), coalesce(sum(bill_duration_seconds), 0) AS billed,
+coalesce(sum(talk_seconds) FILTER (bill_duration_seconds IS NOT NULL), 0) AS talked, billed - talked,
+quantile_disc(bill_duration_seconds, 0.5), quantile_disc(bill_duration_seconds, 0.9), max(bill_duration_seconds),
+count(*) - count(bill_duration_seconds)
+
+-- measures: changed
+count(*), count(DISTINCT deal_id), coalesce(sum(grown), 0),
+count(*) FILTER (outcome = 'won'), coalesce(sum(amount) FILTER (outcome = 'won'), 0),
+count(*) FILTER (outcome = 'lost'), coalesce(sum(amount) FILTER (outcome = 'lost'), 0),
+count(*) FILTER (outcome = 'open' AND old_outcome IN ('won', 'lost'))
+
 -- asked: call-cost
 SELECT
-    agent_id, currency, count(*), count(cost),
-    coalesce(sum(coalesce(bill_duration_seconds, talk_seconds)) FILTER (cost IS NOT NULL), 0) AS billed,
-    sum(cost), round(sum(cost) / count(cost), 6), round(sum(cost) * 60 / nullif(billed, 0), 6)
+    agent_id, currency, {cost}
 FROM costed
 GROUP BY ALL
 
 -- asked: call-cost --by day,number --tz Europe/Berlin
 SELECT
-    CAST(timezone('Europe/Berlin', started_at) AS DATE) AS day, number, currency, count(*), count(cost),
-    coalesce(sum(coalesce(bill_duration_seconds, talk_seconds)) FILTER (cost IS NOT NULL), 0) AS billed,
-    sum(cost), round(sum(cost) / count(cost), 6), round(sum(cost) * 60 / nullif(billed, 0), 6)
+    CAST(timezone('Europe/Berlin', started_at) AS DATE) AS day, number, currency, {cost}
 FROM costed
 GROUP BY ALL
 
 -- asked: bill-duration
 SELECT
-    agent_id, count(*), count(bill_duration_seconds), coalesce(sum(bill_duration_seconds), 0) AS billed,
-    coalesce(sum(talk_seconds) FILTER (bill_duration_seconds IS NOT NULL), 0) AS talked, billed - talked,
-    quantile_disc(bill_duration_seconds, 0.5), quantile_disc(bill_duration_seconds, 0.9), max(bill_duration_seconds),
-    count(*) - count(bill_duration_seconds)
+    agent_id, {billed}
 FROM calls
 GROUP BY ALL
 
 -- asked: bill-duration --by week,team
 SELECT
     CAST(date_trunc('week', started_at) AS DATE) AS week, team_id,
-    count(*), count(bill_duration_seconds), coalesce(sum(bill_duration_seconds), 0) AS billed,
-    coalesce(sum(talk_seconds) FILTER (bill_duration_seconds IS NOT NULL), 0) AS talked, billed - talked,
-    quantile_disc(bill_duration_seconds, 0.5), quantile_disc(bill_duration_seconds, 0.9), max(bill_duration_seconds),
-    count(*) - count(bill_duration_seconds)
+    {billed}
 FROM calls
 GROUP BY ALL
 
 -- asked: deal-changes --by owner,month
 SELECT
     owner_id, CAST(date_trunc('month', changed_at) AS DATE) AS month,
-    count(*), count(DISTINCT deal_id), coalesce(sum(grown), 0),
-    count(*) FILTER (outcome = 'won'), coalesce(sum(amount) FILTER (outcome = 'won'), 0),
-    count(*) FILTER (outcome = 'lost'), coalesce(sum(amount) FILTER (outcome = 'lost'), 0),
-    count(*) FILTER (outcome = 'open' AND old_outcome IN ('won', 'lost'))
+    {changed}
 FROM changes
 GROUP BY ALL
 
 -- asked: deal-changes --by to_stage
 SELECT
-    new, count(*), count(DISTINCT deal_id), coalesce(sum(grown), 0),
-    count(*) FILTER (outcome = 'won'), coalesce(sum(amount) FILTER (outcome = 'won'), 0),
-    count(*) FILTER (outcome = 'lost'), coalesce(sum(amount) FILTER (outcome = 'lost'), 0),
-    count(*) FILTER (outcome = 'open' AND old_outcome IN ('won', 'lost'))
+    new, {changed}
 FROM changes
 WHERE field = 'deal_stage_id'
 GROUP BY ALL
