@@ -23,7 +23,7 @@ use ringlake_transform::folded::{FoldedFile, FoldedTo, Manifest};
 
 use super::fresh::{Fresh, Inputs, fresh};
 use super::place::{Place, Tail, TailFile};
-use super::scope::{Scope, of_keys, same_key};
+use super::scope::{Scope, of_keys, of_others};
 use super::{FOLDS, Fold, Part};
 use crate::engine::Engine;
 use crate::error::QueryError;
@@ -259,8 +259,7 @@ impl Work<'_> {
         let scope = Scope::beside(self.engine.context());
         scope.add("folded", folded)?;
         scope.add_rows("keys", keys.clone())?;
-        let same = same_key(self.fold.key, "folded");
-        scope.rows(&format!("SELECT folded.* FROM keys RIGHT ANTI JOIN folded ON {same}")).await
+        scope.rows(&of_others(self.fold.key)).await
     }
 
     /// Sorts rows and stores them in as many files as they need.

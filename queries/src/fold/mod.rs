@@ -180,7 +180,7 @@ impl Fold {
         for view in views.into_iter().filter_map(views::by_name) {
             hash.update(view.sql);
         }
-        hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+        crate::output::cell::hex(&hash.finalize()[..4])
     }
 }
 

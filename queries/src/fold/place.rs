@@ -30,6 +30,7 @@ use url::Url;
 
 use super::Fold;
 use crate::error::QueryError;
+use crate::output::cell::hex;
 use crate::stores::StoreOptions;
 use crate::tables::Versions;
 
@@ -195,9 +196,7 @@ impl Place {
         version: u64,
     ) -> Result<Option<String>, QueryError> {
         let body = self.commit(table, version).await?;
-        let hash =
-            |body: bytes::Bytes| Sha256::digest(&body).iter().map(|b| format!("{b:02x}")).collect();
-        Ok(body.map(hash))
+        Ok(body.map(|body| hex(&Sha256::digest(&body))))
     }
 
     async fn commit(&self, table: &str, version: u64) -> Result<Option<bytes::Bytes>, QueryError> {

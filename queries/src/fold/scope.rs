@@ -78,6 +78,12 @@ pub(super) fn of_keys(what: &str, folded: &str, keys: &RecordBatch, key: &[&str]
     format!("SELECT {what} FROM keys RIGHT SEMI JOIN {folded} AS folded ON {same} WHERE {near}")
 }
 
+/// The rows of `folded` whose entities are not among `keys`.
+pub(super) fn of_others(key: &[&str]) -> String {
+    let same = same_key(key, "folded");
+    format!("SELECT folded.* FROM keys RIGHT ANTI JOIN folded ON {same}")
+}
+
 /// The condition that a row can be of these keys: what the statistics of files rule out is not read. What came
 /// lately has ids near each other, so that is nearly all.
 fn near(keys: &RecordBatch, key: &[&str], table: &str) -> String {

@@ -10,7 +10,7 @@ use datafusion::prelude::SessionContext;
 
 use super::Fold;
 use super::fresh::{Fresh, Inputs};
-use super::scope::{Scope, in_memory, same_key};
+use super::scope::{Scope, in_memory, of_others};
 
 pub(crate) async fn shown(
     context: &SessionContext,
@@ -29,12 +29,9 @@ pub(crate) async fn shown(
                 scope.add("folded", Arc::clone(folded))?;
                 scope.add_rows("fresh", rows.clone())?;
                 scope.add_rows("keys", fresh.keys.clone())?;
-                let sql = format!(
-                    "SELECT folded.* FROM keys RIGHT ANTI JOIN folded ON {}
-                    UNION ALL SELECT * FROM fresh",
-                    same_key(fold.key, "folded")
-                );
-                scope.view(&sql).await?
+                scope
+                    .view(&format!("{} UNION ALL SELECT * FROM fresh", of_others(fold.key)))
+                    .await?
             }
         };
         views.insert(view, provider);
