@@ -116,10 +116,13 @@ impl SinkError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Location { .. } => "give a folder that can be made and written to, or a URL",
-            Self::Feature { feature: "s3", .. } => "build with `--features s3`",
-            Self::Feature { feature: "gcs", .. } => "build with `--features gcs`",
-            Self::Feature { feature: "azure", .. } => "build with `--features azure`",
-            Self::Feature { .. } => "use a folder, s3://, gs:// or az://",
+            Self::Feature { feature: "gcs", .. } => "build with `--features ringlake-sinks/gcs`",
+            Self::Feature { feature: "azure", .. } => {
+                "build with `--features ringlake-sinks/azure`"
+            }
+            Self::Feature { .. } => {
+                "use a folder or s3://; gs:// and az:// need a build with their feature"
+            }
             Self::NotExclusive { .. } => {
                 "use a file system with hard links, or an object store with conditional put: \
                  without them two writers overwrite each other's commits"

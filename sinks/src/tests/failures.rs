@@ -153,7 +153,7 @@ async fn every_file_and_its_folder_are_synced() {
 async fn an_unknown_scheme_names_the_feature() {
     let error = Sink::open(crate::SinkSettings::new("gs://bucket/lake")).await.err().unwrap();
     assert_eq!(error.to_string(), "this build cannot reach gs:// locations");
-    assert_eq!(error.hint(), "build with `--features gcs`");
+    assert_eq!(error.hint(), "build with `--features ringlake-sinks/gcs`");
 }
 
 /// A deterministic stream of small numbers.
