@@ -27,6 +27,10 @@ const VACUUM_TURNS: u64 = 120;
 /// How far back tables can be read after a vacuum: as long as a table's log remembers.
 pub const KEEP: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// States that are folded at a time where a server runs too, and where nothing else does.
+const AT_ONCE_BESIDE: u64 = 25_000;
+pub const AT_ONCE_ALONE: u64 = 150_000;
+
 struct Files(Folded);
 
 #[async_trait]
@@ -45,15 +49,17 @@ impl FoldStore for Files {
     }
 }
 
-/// Folds what the tables hold by now. `tell` hears how many states of a fold are done, of how many.
+/// Folds what the tables hold by now, `at_once` states at a time. `tell` hears how many states of a fold are
+/// done, of how many.
 pub async fn fold(
     config: &Config,
     when: When,
+    at_once: u64,
     tell: &(dyn Fn(&'static str, u64, u64) + Sync),
 ) -> Result<Advanced, Error> {
     let engine = wiring::engine(config).await?;
     let files = Files(Folded::open(&wiring::sink_settings(config))?);
-    Ok(engine.fold(&files, when, tell).await?)
+    Ok(engine.fold(&files, when, at_once, tell).await?)
 }
 
 /// Puts the small files of each table's month together where there are `least` of them.
@@ -89,7 +95,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Error> {
 }
 
 async fn once(config: &Config, turn: u64) {
-    match fold(config, When::Due, &|_, _, _| {}).await {
+    match fold(config, When::Due, AT_ONCE_BESIDE, &|_, _, _| {}).await {
         Ok(done) if !done.folds.is_empty() => {
             tracing::debug!(folds = ?done.folds, rows = done.rows, "folded");
         }

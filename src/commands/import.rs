@@ -88,12 +88,13 @@ pub async fn run(args: Args, app: &App) -> Result<(), Error> {
 /// So that the first question need not merge all that came. The import is done without it as well.
 async fn fold(app: &App) {
     let bar = app.console.bar(0, "folding");
-    let folded = upkeep::fold(app.config(), When::Due, &|fold, done, all| {
-        bar.set_length(all);
-        bar.set_position(done);
-        bar.set_message(fold);
-    })
-    .await;
+    let folded =
+        upkeep::fold(app.config(), When::Due, upkeep::AT_ONCE_ALONE, &|fold, done, all| {
+            bar.set_length(all);
+            bar.set_position(done);
+            bar.set_message(fold);
+        })
+        .await;
     bar.finish_and_clear();
     if let Err(error) = folded {
         tracing::warn!(%error, "the newest states could not be folded; `ringlake rebuild` does it");

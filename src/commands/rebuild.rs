@@ -24,7 +24,7 @@ pub struct Args {
 pub async fn run(args: Args, app: &App) -> Result<(), Error> {
     let when = if args.missing { When::Always } else { When::Anew };
     let bar = app.console.bar(0, "folding");
-    let done = upkeep::fold(app.config(), when, &|fold, done, all| {
+    let done = upkeep::fold(app.config(), when, upkeep::AT_ONCE_ALONE, &|fold, done, all| {
         bar.set_length(all);
         bar.set_position(done);
         bar.set_message(fold);

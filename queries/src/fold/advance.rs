@@ -21,17 +21,15 @@ use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 use ringlake_transform::folded::{FoldedFile, FoldedTo, Manifest};
 
-use super::fresh::{Fresh, Inputs, fresh};
+use super::fresh::{Inputs, fresh};
 use super::place::{Place, Tail, TailFile};
 use super::scope::{Scope, of_keys, of_others};
 use super::{FOLDS, Fold, Part};
 use crate::engine::Engine;
 use crate::error::QueryError;
 
-/// States that are merged at a time.
-const PIECE_ROWS: u64 = 50_000;
 /// A file with fewer rows is joined with what comes.
-const SMALL_ROWS: u64 = 64_000;
+const SMALL_ROWS: u64 = 32_000;
 /// Rows of a file at most.
 const FILE_ROWS: usize = 512_000;
 
@@ -73,18 +71,20 @@ pub struct Advanced {
 }
 
 impl Engine {
-    /// Folds what this engine sees and no fold holds yet. `tell` hears how many rows are done and how
-    /// many there are, for each fold.
+    /// Folds what this engine sees and no fold holds yet, `at_once` states at a time, or as many as are in
+    /// one file: some 3 KB of memory for each. `tell` hears how many rows are done and how many there are,
+    /// for each fold.
     pub async fn fold(
         &self,
         store: &dyn FoldStore,
         when: When,
+        at_once: u64,
         tell: &(dyn Fn(&'static str, u64, u64) + Sync),
     ) -> Result<Advanced, QueryError> {
         let mut advanced = Advanced::default();
         let Some(place) = self.place()? else { return Ok(advanced) };
         for fold in FOLDS {
-            let work = Work { engine: self, place: &place, store, fold };
+            let work = Work { engine: self, place: &place, store, fold, at_once };
             if let Some(rows) = work.advance(when, tell).await? {
                 advanced.folds.push(fold.name);
                 advanced.rows += rows;
@@ -99,6 +99,7 @@ struct Work<'a> {
     place: &'a Place,
     store: &'a dyn FoldStore,
     fold: &'static Fold,
+    at_once: u64,
 }
 
 impl Work<'_> {
@@ -116,7 +117,7 @@ impl Work<'_> {
         }
         let schemas = self.schemas().await?;
         let mut done = 0;
-        for piece in pieces(&tails) {
+        for piece in pieces(&tails, self.at_once) {
             tell(self.fold.name, done, rows);
             done += piece.values().flatten().map(|file| file.rows).sum::<u64>();
             self.piece(&mut manifest, &piece, &schemas).await?;
@@ -191,10 +192,11 @@ impl Work<'_> {
             let tail = self.place.table_files(context, files, schema).await?;
             inputs.tail.insert(table, tail);
         }
-        let fresh = fresh(context, self.fold, &inputs).await.map_err(QueryError::Failed)?;
+        let mut fresh = fresh(context, self.fold, &inputs).await.map_err(QueryError::Failed)?;
         for part in self.fold.parts {
             let files = manifest.parts.remove(part.name).unwrap_or_default();
-            let files = self.part(part, files, &fresh).await?;
+            let rows = fresh.parts.remove(part.name);
+            let files = self.part(part, files, rows, &fresh.keys).await?;
             manifest.parts.insert(part.name.to_owned(), files);
         }
         Ok(())
@@ -205,19 +207,20 @@ impl Work<'_> {
         &self,
         part: &Part,
         files: Vec<FoldedFile>,
-        fresh: &Fresh,
+        fresh: Option<RecordBatch>,
+        keys: &RecordBatch,
     ) -> Result<Vec<FoldedFile>, QueryError> {
         let mut stay = Vec::new();
-        let mut pool: Vec<RecordBatch> = fresh.parts.get(part.name).cloned().into_iter().collect();
+        let mut pool = Vec::from_iter(fresh);
         for file in files {
             let folded = self.rows_of(&file, part).await?;
-            let touched = self.touched(&folded, &fresh.keys).await.map_err(QueryError::Failed)?;
+            let touched = self.touched(&folded, keys).await.map_err(QueryError::Failed)?;
             let left = file.rows.saturating_sub(touched);
             if touched == 0 && left >= SMALL_ROWS {
                 stay.push(file);
                 continue;
             }
-            let rest = self.untouched(folded, &fresh.keys).await.map_err(QueryError::Failed)?;
+            let rest = self.untouched(folded, keys).await.map_err(QueryError::Failed)?;
             if left < SMALL_ROWS {
                 pool.push(rest);
             } else {
@@ -281,6 +284,8 @@ impl Work<'_> {
                 files.extend(self.put(part, &mut waiting).await?);
             }
         }
+        // What is being sorted is not needed while the last file is encoded.
+        drop(sorted);
         files.extend(self.put(part, &mut waiting).await?);
         Ok(files)
     }
@@ -294,6 +299,7 @@ impl Work<'_> {
         let Some(first) = batches.first() else { return Ok(None) };
         let rows = concat_batches(&first.schema(), &batches)
             .map_err(|error| QueryError::Failed(error.into()))?;
+        drop(batches);
         if rows.num_rows() == 0 {
             return Ok(None);
         }
@@ -326,6 +332,7 @@ async fn sorted(
 /// that a call comes with its legs.
 fn pieces<'a>(
     tails: &'a BTreeMap<&'static str, Tail>,
+    at_once: u64,
 ) -> Vec<BTreeMap<&'static str, Vec<&'a TailFile>>> {
     let mut files: Vec<(&'static str, &TailFile)> = tails
         .iter()
@@ -337,7 +344,7 @@ fn pieces<'a>(
     for (table, file) in files {
         if room < file.rows || pieces.is_empty() {
             pieces.push(BTreeMap::new());
-            room = PIECE_ROWS;
+            room = at_once;
         }
         room = room.saturating_sub(file.rows);
         if let Some(piece) = pieces.last_mut() {

@@ -57,7 +57,7 @@ impl Default for EmbeddedSettings {
     fn default() -> Self {
         Self {
             keep: Duration::from_secs(72 * 3600),
-            cache_bytes: 64 << 20,
+            cache_bytes: 32 << 20,
             waiting_requests: 4_096,
             waiting_bytes: 64 << 20,
             max_event_bytes: MAX_EVENT_BYTES,
