@@ -4,16 +4,18 @@
 
 RINGLAKE names the binary. The events are those of `ringlake simulate`: EVENTS of Freshcaller, a tenth as many of
 Vonage, for the reports about agents and phases, and DEAL_UPDATES of Freshsales. Each report is asked five times, in a
-process of its own each time, and the median is told, with the peak memory. DuckDB is asked the same by the same
-definition (reports.sql), of the folded rows where the program reads those, in a process that stays; its answers are
-compared. What is in SCRATCH from an earlier run is used again.
+process of its own each time, and the median is told, with the peak memory, and so is a session's prompt. DuckDB is
+asked the same by the same definition (reports.sql), of the folded rows where the program reads those, in a process that
+stays; its answers are compared. What is in SCRATCH from an earlier run is used again.
 """
 
 import csv
 import io
 import json
 import os
+import pty
 import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -64,6 +66,23 @@ def timed(arguments):
         process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0, arguments
     return time.time() - start, usage.ru_maxrss / 1024, output.decode()
+
+
+def prompted():
+    """Seconds from the start of a session until it takes a statement."""
+    start = time.time()
+    pid, end = pty.fork()
+    if pid == 0:
+        os.environ.update(TERM="xterm")
+        os.execv(RINGLAKE, [RINGLAKE, "--data", str(DATA), "query"])
+    shown = b""
+    while b"ringlake> " not in shown:
+        shown += os.read(end, 65536)
+    took = time.time() - start
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    os.close(end)
+    return took
 
 
 def folded(name, part="rows"):
@@ -119,6 +138,7 @@ def main():
         filled()
     ringlake("query", "SELECT (SELECT count(*) FROM calls) AS call_states, (SELECT count(*) FROM calls_current)"
              " AS calls, (SELECT count(*) FROM deals) AS deal_states, (SELECT count(*) FROM deal_changes) AS changes")
+    print(f"prompt of a session: {statistics.median(prompted() for _ in range(5)):.2f} s", flush=True)
     connection, questions = opened()
     for report, sql in questions:
         runs = [timed(["--quiet", "report", *report.split(), "--format", "csv"]) for _ in range(5)]
