@@ -27,11 +27,12 @@ pub struct Freshcaller {
     dice: Dice,
     next_call: i64,
     next_leg: i64,
+    next_suite_call: i64,
 }
 
 impl Freshcaller {
     pub fn new(dice: Dice) -> Self {
-        Self { dice, next_call: 50_101, next_leg: 120_301 }
+        Self { dice, next_call: 50_101, next_leg: 120_301, next_suite_call: 21_000 }
     }
 }
 
@@ -51,9 +52,9 @@ impl Vendor for Freshcaller {
                 out.push(self.presence(agent, at));
             }
         }
-        for n in 0..calls / 60 {
+        for _ in 0..calls / 60 {
             let at = self.dice.moment(date);
-            out.push(self.suite_call(at, n));
+            out.push(self.suite_call(at));
         }
     }
 }
@@ -235,8 +236,9 @@ impl Freshcaller {
         Event { sent_at: at, system: "freshcaller", route: None, entity: agent.id as u64, body }
     }
 
-    fn suite_call(&mut self, at: Micros, n: usize) -> Event {
-        let id = 21_000 + n as i64 + at / SECOND % 86_400 * 10;
+    fn suite_call(&mut self, at: Micros) -> Event {
+        let id = self.next_suite_call;
+        self.next_suite_call += 1;
         let customer = customer(self.dice.range(0, CUSTOMERS - 1));
         let length = self.dice.length(150.0, 3_600);
         let agent = self.dice.pick(&AGENTS).unwrap_or(&AGENTS[0]);
