@@ -22,6 +22,7 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::output::cell::hex;
 use crate::views;
 
 pub(crate) mod advance;
@@ -180,7 +181,9 @@ impl Fold {
         for view in views.into_iter().filter_map(views::by_name) {
             hash.update(view.sql);
         }
-        crate::output::cell::hex(&hash.finalize()[..4])
+        let mut definition = hex(&hash.finalize());
+        definition.truncate(8);
+        definition
     }
 }
 

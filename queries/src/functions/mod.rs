@@ -2,10 +2,12 @@
 
 mod arrival;
 mod business;
+mod channel_state;
 mod convert;
 mod country;
 mod days;
 mod json_texts;
+mod last_told;
 mod local;
 mod numbers;
 mod phone;
@@ -15,7 +17,7 @@ mod tariff;
 
 use std::sync::Arc;
 
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::{ScalarUDF, WindowUDF};
 use datafusion::prelude::SessionContext;
 
 pub use country::calling_code;
@@ -94,4 +96,6 @@ pub fn register(context: &SessionContext) {
     context.register_udf(ScalarUDF::from(convert::Converted::default()));
     context.register_udf(ScalarUDF::from(days::DayParts::default()));
     context.register_udf(ScalarUDF::from(seconds::SecondsBetween::default()));
+    context.register_udwf(WindowUDF::from(channel_state::ChannelState::default()));
+    context.register_udwf(WindowUDF::from(last_told::LastTold::default()));
 }

@@ -46,6 +46,14 @@ parts AS (
         FROM states
     ) AS spans
 ),
+told_agents AS (
+    SELECT DISTINCT system, account_id, agent_id FROM told
+),
+talks AS (
+    SELECT system, account_id, agent_id, started_at AS at, call_id, extension, talk_seconds
+    FROM calls_current
+    WHERE agent_id IS NOT NULL AND talk_seconds > 0 AND started_at < {until}
+),
 timeline AS (
     SELECT
         system, account_id, agent_id, event_time AS at, 0 AS is_call, arrival, state, is_offline,
@@ -54,20 +62,32 @@ timeline AS (
     FROM told
     UNION ALL
     SELECT
-        system, account_id, agent_id, started_at, 1, NULL, NULL, NULL, call_id, extension, talk_seconds
-    FROM calls_current
-    WHERE agent_id IS NOT NULL AND talk_seconds > 0
+        talks.system, talks.account_id, talks.agent_id, at, 1, NULL, NULL, NULL, call_id, extension, talk_seconds
+    FROM told_agents
+    RIGHT SEMI JOIN talks
+        ON (told_agents.system IS NOT DISTINCT FROM talks.system)
+        AND (told_agents.account_id IS NOT DISTINCT FROM talks.account_id)
+        AND (told_agents.agent_id = talks.agent_id)
 ),
 handled AS (
     SELECT
         system, account_id, agent_id, at, is_call, call_id, extension, talk_seconds,
-        last_value(state) IGNORE NULLS OVER agent AS state,
-        last_value(is_offline) IGNORE NULLS OVER agent AS is_offline
+        last_told(state) OVER agent AS state,
+        last_told(is_offline) OVER agent AS is_offline
     FROM timeline
     WINDOW agent AS (
         PARTITION BY system, account_id, agent_id ORDER BY at, is_call, arrival
         ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     )
+    -- Calls of agents of whom no state is told need no place among states.
+    UNION ALL
+    SELECT
+        talks.system, talks.account_id, talks.agent_id, at, 1, call_id, extension, talk_seconds, NULL, NULL
+    FROM told_agents
+    RIGHT ANTI JOIN talks
+        ON (told_agents.system IS NOT DISTINCT FROM talks.system)
+        AND (told_agents.account_id IS NOT DISTINCT FROM talks.account_id)
+        AND (told_agents.agent_id = talks.agent_id)
 ),
 told_of AS (
     SELECT

@@ -7,27 +7,12 @@ WITH told AS (
 phases AS (
     SELECT
         *,
-        last_value(agent_id) IGNORE NULLS OVER channel AS agent_of,
+        last_told(agent_id) OVER channel AS agent_of,
+        channel_state(phase) OVER channel AS state,
         lead(event_time) OVER channel AS next_time,
         lead(topic) OVER channel AS next_topic,
         lead("partition") OVER channel AS next_partition,
-        lead("offset") OVER channel AS next_offset,
-        last_value(CASE
-            WHEN phase = 'alerted' THEN true
-            WHEN phase IN ('connected', 'connectionfailed', 'disconnected', 'wrapstarted', 'ended') THEN false
-        END) IGNORE NULLS OVER channel AS is_ringing,
-        last_value(CASE
-            WHEN phase = 'connected' THEN true
-            WHEN phase IN ('connectionfailed', 'disconnected', 'wrapstarted', 'ended') THEN false
-        END) IGNORE NULLS OVER channel AS is_connected,
-        last_value(CASE phase WHEN 'held' THEN true WHEN 'retrieved' THEN false END)
-            IGNORE NULLS OVER channel AS is_held,
-        last_value(CASE phase WHEN 'parked' THEN true WHEN 'unparked' THEN false END)
-            IGNORE NULLS OVER channel AS is_parked,
-        last_value(CASE phase WHEN 'interrupted' THEN true WHEN 'resumed' THEN false END)
-            IGNORE NULLS OVER channel AS is_interrupted,
-        last_value(CASE phase WHEN 'wrapstarted' THEN true WHEN 'ended' THEN false END)
-            IGNORE NULLS OVER channel AS is_wrapping
+        lead("offset") OVER channel AS next_offset
     FROM told
     WHERE party_role = 'agent'
     WINDOW channel AS (
@@ -41,18 +26,10 @@ parts AS (
         SELECT
             *,
             greatest(event_time, {since}) AS began_at,
-            least(next_time, {until}) AS ended_at,
-            CASE
-                WHEN is_wrapping THEN 'wrap'
-                WHEN is_connected AND is_parked THEN 'parked'
-                WHEN is_connected AND is_held THEN 'held'
-                WHEN is_connected AND is_interrupted IS NOT TRUE THEN 'talking'
-                WHEN is_ringing THEN 'ringing'
-            END AS state
+            least(next_time, {until}) AS ended_at
         FROM phases
-        WHERE next_time IS NOT NULL
+        WHERE next_time IS NOT NULL AND state IS NOT NULL
     ) AS spans
-    WHERE state IS NOT NULL
 ),
 told_of AS (
     SELECT

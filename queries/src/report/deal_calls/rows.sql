@@ -34,19 +34,22 @@ INNER JOIN deal_numbers AS people
     AND (people.account_id IS NOT DISTINCT FROM stay.account_id)
     AND (people.deal_id = stay.deal_id)
 INNER JOIN (
-    SELECT
-        calls_current.*,
-        phone_e164(calls_current.customer_number, account_countries.country) AS e164
-    FROM calls_current
-    LEFT JOIN account_countries ON account_countries.account_id = calls_current.account_id
-) AS call
+    -- What a call cost is joined before it meets the deals: each of its deals would else be held in memory.
+    (
+        SELECT
+            calls_current.*,
+            phone_e164(calls_current.customer_number, account_countries.country) AS e164
+        FROM calls_current
+        LEFT JOIN account_countries ON account_countries.account_id = calls_current.account_id
+    ) AS call
+    LEFT JOIN call_costs_told AS told
+        ON (told.system IS NOT DISTINCT FROM call.system)
+        AND (told.account_id IS NOT DISTINCT FROM call.account_id)
+        AND (told.call_id IS NOT DISTINCT FROM call.call_id)
+        AND told.is_split
+    {rates}
+)
     ON call.e164 = people."number"
     AND call.started_at >= stay.entered_at
     AND (stay.left_at IS NULL OR call.started_at < stay.left_at)
-LEFT JOIN call_costs_told AS told
-    ON (told.system IS NOT DISTINCT FROM call.system)
-    AND (told.account_id IS NOT DISTINCT FROM call.account_id)
-    AND (told.call_id IS NOT DISTINCT FROM call.call_id)
-    AND told.is_split
-{rates}
 WHERE coalesce(stay.outcome, 'open') = 'open' AND {filters}

@@ -6,18 +6,34 @@ SELECT
     "open",
     amount_open,
     ratio(stayed_seconds, "left" * 86400) AS mean_days,
-    ratio(array_element(sorted, ("left" * 50 + 99) / 100), 86400) AS median_days
+    ratio(median_seconds, 86400) AS median_days
 FROM (
     SELECT
-        {groups}
-        count(*) FILTER (WHERE has_entered) AS entered,
-        count(*) FILTER (WHERE has_left) AS "left",
-        count(*) FILTER (WHERE is_open) AS "open",
+        {regroups}
+        sum(entered) AS entered,
+        sum("left") AS "left",
+        sum("open") AS "open",
         coalesce(sum(amount_open), 0) AS amount_open,
-        sum(stayed_seconds) AS stayed_seconds,
-        array_agg(stayed_seconds ORDER BY stayed_seconds)
-            FILTER (WHERE stayed_seconds IS NOT NULL) AS sorted
-    FROM picked
-    GROUP BY {keys} true
+        sum(stayed) AS stayed_seconds,
+        min(stayed_seconds) FILTER (WHERE upto * 100 >= all_left * 50) AS median_seconds
+    FROM (
+        SELECT
+            *,
+            sum("left") OVER (PARTITION BY {group_keys} true ORDER BY stayed_seconds NULLS LAST) AS upto,
+            sum("left") OVER (PARTITION BY {group_keys} true) AS all_left
+        FROM (
+            SELECT
+                {groups}
+                stayed_seconds,
+                sum(stayed_seconds) AS stayed,
+                count(*) FILTER (WHERE has_entered) AS entered,
+                count(*) FILTER (WHERE has_left) AS "left",
+                count(*) FILTER (WHERE is_open) AS "open",
+                sum(amount_open) AS amount_open
+            FROM picked
+            GROUP BY {keys} stayed_seconds
+        ) AS stays
+    ) AS ranked
+    GROUP BY {group_keys} true
 ) AS summed
 ORDER BY {order} entered
