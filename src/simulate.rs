@@ -73,7 +73,7 @@ pub struct Settings {
     pub first_day: NaiveDate,
     /// Working days, at most.
     pub days: u32,
-    /// Calls a day, over all systems; deals and presences follow from it.
+    /// Calls a day, over all systems; customers, deals and presences follow from it.
     pub calls: usize,
     /// Only this system's events.
     pub system: Option<String>,
@@ -101,18 +101,19 @@ pub struct Simulation {
 
 impl Simulation {
     pub fn new(settings: Settings) -> Self {
-        let seed = settings.seed;
+        let customers = firm::customers(settings.calls);
+        let dice = |stream| Dice::new(settings.seed, stream, customers);
         let mut vendors: Vec<Box<dyn Vendor>> = vec![
-            Box::new(freshcaller::Freshcaller::new(Dice::new(seed, 1))),
-            Box::new(freshsales::Freshsales::new(Dice::new(seed, 2), settings.first_day)),
-            Box::new(vonage::Vonage::new(Dice::new(seed, 3))),
-            Box::new(voipnow::VoipNow::new(Dice::new(seed, 4))),
+            Box::new(freshcaller::Freshcaller::new(dice(1))),
+            Box::new(freshsales::Freshsales::new(dice(2), settings.first_day)),
+            Box::new(vonage::Vonage::new(dice(3))),
+            Box::new(voipnow::VoipNow::new(dice(4))),
         ];
         if let Some(only) = &settings.system {
             vendors.retain(|vendor| vendor.system() == only);
         }
         let (next_day, days_left) = (settings.first_day, settings.days);
-        Self { settings, vendors, dice: Dice::new(seed, 0), next_day, days_left }
+        Self { dice: dice(0), settings, vendors, next_day, days_left }
     }
 }
 

@@ -60,7 +60,7 @@ impl Deal {
             stage: 0,
             owner: dice.index(AGENTS.len()),
             pipeline: usize::from(dice.chance(0.25)),
-            contact: dice.range(0, 239),
+            contact: dice.customer(),
             reason: None,
             months: dice.range(1, 36),
             expected: date + Days::new(dice.range(10, 90) as u64),

@@ -53,8 +53,10 @@ pub struct Customer {
     pub country: &'static str,
 }
 
-/// How many customers there are.
-pub const CUSTOMERS: i64 = 240;
+/// Customers of a firm with so many calls a day; up to 8,000 have a number of their own.
+pub fn customers(calls: usize) -> i64 {
+    (calls as i64 * 2 / 5).clamp(240, 8_000)
+}
 
 const FIRST_NAMES: &[&str] = &[
     "Ada", "Ben", "Chloe", "Diego", "Eva", "Finn", "Grace", "Hugo", "Ines", "Jonas", "Kira",
@@ -88,9 +90,8 @@ const COMPANIES: &[&str] = &[
     "Lumen Schools",
 ];
 
-/// The customer of this number, from 0; numbers beyond [`CUSTOMERS`] begin again.
+/// The customer of this number, from 0.
 pub fn customer(index: i64) -> Customer {
-    let index = index.rem_euclid(CUSTOMERS);
     let (city, country, prefix) = at(PLACES, index * 7 + index / 5);
     Customer {
         id: 7_994_000 + index,

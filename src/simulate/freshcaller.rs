@@ -8,7 +8,7 @@ use ringlake_transform::Micros;
 use serde_json::{Value, json};
 
 use super::dice::{Dice, SECOND, millis, seconds};
-use super::firm::{AGENTS, Agent, CUSTOMERS, LINES, QUEUES, customer};
+use super::firm::{AGENTS, Agent, LINES, QUEUES, customer};
 use super::freshcaller_call::{
     Call, Leg, STATUS_DONE, STATUS_MISSED, STATUS_NEW, STATUS_RINGING, STATUS_TALKING,
 };
@@ -82,7 +82,7 @@ impl Freshcaller {
     fn dial(&mut self, at: Micros) -> Call {
         let incoming = self.dice.chance(0.65);
         let line = self.dice.pick(&LINES).unwrap_or(&LINES[0]);
-        let customer = customer(self.dice.range(0, CUSTOMERS - 1));
+        let customer = customer(self.dice.customer());
         let agent = if incoming { None } else { self.dice.pick(&AGENTS) };
         let queue = if incoming { self.dice.pick(QUEUES).copied() } else { None };
         let id = self.next_call;
@@ -239,7 +239,7 @@ impl Freshcaller {
     fn suite_call(&mut self, at: Micros) -> Event {
         let id = self.next_suite_call;
         self.next_suite_call += 1;
-        let customer = customer(self.dice.range(0, CUSTOMERS - 1));
+        let customer = customer(self.dice.customer());
         let length = self.dice.length(150.0, 3_600);
         let agent = self.dice.pick(&AGENTS).unwrap_or(&AGENTS[0]);
         let body = json!({

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::deals::Deal;
 use super::dice::{Dice, SECOND, seconds, start_of};
-use super::firm::{AGENTS, Agent, CUSTOMERS, company, customer};
+use super::firm::{AGENTS, Agent, company, customer};
 use super::freshsales_json::{Message, amount_text, labeled, touched, user};
 use super::templates::{CONTACT, CUSTOM_MODULE_RECORD, SALES_ACCOUNT};
 use super::{Event, Vendor};
@@ -102,7 +102,7 @@ impl Freshsales {
     }
 
     fn contact(&mut self, at: Micros, out: &mut Vec<Event>) {
-        let index = self.dice.range(0, CUSTOMERS - 1);
+        let index = self.dice.customer();
         let (person, agent) = (customer(index), self.agent());
         let score = self.dice.range(0, 90);
         let associations = json!({
@@ -186,7 +186,7 @@ impl Freshsales {
     fn activity(&mut self, at: Micros, out: &mut Vec<Event>) {
         let (agent, id) = (self.agent(), self.id());
         let later = at + self.dice.seconds(600, 7_200);
-        let target = customer(self.dice.range(0, CUSTOMERS - 1)).id;
+        let target = customer(self.dice.customer()).id;
         let mut changes = Map::new();
         touched(&mut changes, at, later);
         let own = json!({"creator": user(agent), "owner": user(agent), "updater": user(agent),

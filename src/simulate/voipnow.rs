@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 use ringlake_transform::Micros;
 
 use super::dice::{Dice, SECOND};
-use super::firm::{CUSTOMERS, Customer, LINES, customer};
+use super::firm::{Customer, LINES, customer};
 use super::{Body, Event, Vendor};
 
 /// Statuses of calls that nobody talked in.
@@ -73,7 +73,7 @@ impl VoipNow {
             incoming: self.dice.chance(0.6),
             extension: format!("0003*{:03}", self.dice.range(1, 12)),
             line: self.dice.pick(&LINES).map_or("", |line| line.number),
-            customer: customer(self.dice.range(0, CUSTOMERS - 1)),
+            customer: customer(self.dice.customer()),
         }
     }
 
