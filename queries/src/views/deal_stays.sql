@@ -36,51 +36,62 @@ moves AS (
         changed_at AS moved_at,
         row_number() OVER deal AS place,
         lead(changed_at) OVER deal AS next_at
-    FROM _deal_changes_first
-    WHERE field = 'deal_stage_id' AND differs
-    WINDOW deal AS (
-        PARTITION BY system, account_id, record_id ORDER BY changed_at, topic, "partition", "offset"
-    )
+    FROM (
+        -- One key costs a window over many short histories less than three columns do.
+        SELECT *, arrival_order(system, account_id, record_id) AS record
+        FROM _deal_changes_first
+        WHERE field = 'deal_stage_id' AND differs
+    ) AS told
+    WINDOW deal AS (PARTITION BY record ORDER BY changed_at, topic, "partition", "offset")
 ),
+-- A deal's first stay ends with its first move, or goes on; each move begins another.
 stays AS (
     SELECT
-        newest.system,
-        newest.account_id,
-        newest.deal_id,
-        CASE WHEN moves.deal_id IS NULL THEN newest.stage_id ELSE moves.old END AS stage_id,
-        newest.created_at AS entered_at,
-        moves.moved_at AS left_at
+        coalesce(newest.system, moves.system) AS system,
+        coalesce(newest.account_id, moves.account_id) AS account_id,
+        coalesce(newest.deal_id, moves.deal_id) AS deal_id,
+        newest.deal_name,
+        newest.owner_id,
+        newest.owner_name,
+        newest.deal_pipeline_id,
+        newest.deal_pipeline_name,
+        CASE
+            WHEN NOT is_first THEN moves.new
+            WHEN moves.place IS NULL THEN newest.stage_id
+            ELSE moves.old
+        END AS stage_id,
+        CASE WHEN is_first THEN newest.created_at ELSE moves.moved_at END AS entered_at,
+        CASE WHEN is_first THEN moves.moved_at ELSE moves.next_at END AS left_at,
+        newest.amount,
+        coalesce(newest.is_deleted, false) AS is_deleted
     FROM newest
-    LEFT JOIN moves
+    FULL JOIN moves
         ON (moves.system IS NOT DISTINCT FROM newest.system)
         AND (moves.account_id IS NOT DISTINCT FROM newest.account_id)
         AND (moves.deal_id IS NOT DISTINCT FROM newest.deal_id)
-        AND (moves.place = 1)
-    UNION ALL
-    SELECT system, account_id, deal_id, new, moved_at, next_at
-    FROM moves
+    CROSS JOIN (VALUES (true), (false)) AS ends(is_first)
+    WHERE CASE
+        WHEN is_first THEN newest.deal_id IS NOT NULL AND coalesce(moves.place, 1) = 1
+        ELSE moves.place IS NOT NULL
+    END
 )
 SELECT
     stays.system,
     stays.account_id,
     stays.deal_id,
-    newest.deal_name,
-    newest.owner_id,
-    newest.owner_name,
-    newest.deal_pipeline_id,
-    newest.deal_pipeline_name,
+    stays.deal_name,
+    stays.owner_id,
+    stays.owner_name,
+    stays.deal_pipeline_id,
+    stays.deal_pipeline_name,
     stays.stage_id,
     deal_stages.name AS stage_name,
     deal_stages.outcome,
     stays.entered_at,
     stays.left_at,
-    newest.amount,
-    coalesce(newest.is_deleted, false) AS is_deleted
+    stays.amount,
+    stays.is_deleted
 FROM stays
-LEFT JOIN newest
-    ON (newest.system IS NOT DISTINCT FROM stays.system)
-    AND (newest.account_id IS NOT DISTINCT FROM stays.account_id)
-    AND (newest.deal_id IS NOT DISTINCT FROM stays.deal_id)
 LEFT JOIN deal_stages
     ON (deal_stages.system IS NOT DISTINCT FROM stays.system)
     AND (deal_stages.account_id IS NOT DISTINCT FROM stays.account_id)
