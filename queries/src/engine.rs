@@ -380,7 +380,9 @@ impl Engine {
     }
 
     async fn add_view(&self, view: &'static View) -> Result<(), QueryError> {
-        let frame = self.steps.sql(view.sql).await.map_err(QueryError::Failed)?;
+        let is_unrated = view.name == views::RATED && self.settings.tariffs.is_empty();
+        let sql = if is_unrated { views::UNRATED } else { view.sql };
+        let frame = self.steps.sql(sql).await.map_err(QueryError::Failed)?;
         self.add(view.name, frame.into_view())
     }
 

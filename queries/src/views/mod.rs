@@ -25,6 +25,11 @@ pub const ACCOUNT_CURRENCIES: &str = "account_currencies";
 /// The table of `[accounts."…"] country`, made from the settings.
 pub const ACCOUNT_COUNTRIES: &str = "account_countries";
 
+/// The view of calls that tariffs rate, and its rows where there are none: nothing is then read of a call for its
+/// rating.
+pub(crate) const RATED: &str = "calls_current";
+pub(crate) const UNRATED: &str = "SELECT *, CAST(NULL AS VARCHAR) AS tariff FROM _calls_told";
+
 /// The newest of the rows that have the same key, whole: null is a value here. `$tie` decides between
 /// rows of one event.
 macro_rules! newest {
@@ -100,7 +105,7 @@ pub const VIEWS: &[View] = &[
         sql: include_str!("calls_current.sql"),
     },
     View {
-        name: "calls_current",
+        name: RATED,
         row_is: "the newest state of one call, rated by a tariff where its vendor tells no cost",
         sql: include_str!("rated_calls.sql"),
     },
