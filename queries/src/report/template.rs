@@ -14,6 +14,12 @@ use super::{Dimension, Rates};
 const FIRST: &str = "1700-01-01T00:00:00Z";
 const LAST: &str = "2200-01-01T00:00:00Z";
 
+/// What a call's own row does not tell of its costs, as `told`: those in several currencies.
+const TOLD_COSTS: &str = "LEFT JOIN call_costs_told AS told
+    ON (told.system IS NOT DISTINCT FROM call.system)
+    AND (told.account_id IS NOT DISTINCT FROM call.account_id)
+    AND (told.call_id IS NOT DISTINCT FROM call.call_id)
+    AND told.is_split";
 /// What a call cost, in the terms of the templates: `told` has what its own row does not tell.
 const TOLD_COST: &str = "coalesce(told.cost, call.cost)";
 const TOLD_CURRENCY: &str =
@@ -97,6 +103,7 @@ fn bound(moment: Option<DateTime<Utc>>, otherwise: &str) -> String {
 /// A call's cost and currency: as told, or converted at the rate of its day.
 fn money(conversion: Option<(&'static str, Option<&Rates>)>) -> Vec<(&'static str, String)> {
     let mut pieces = vec![
+        ("told_costs", TOLD_COSTS.to_owned()),
         ("told_cost", TOLD_COST.to_owned()),
         ("told_currency", TOLD_CURRENCY.to_owned()),
         ("day", DAY.to_owned()),

@@ -23,11 +23,7 @@ SELECT
     call.cost_source,
     call.tariff
 FROM calls_current AS call
-LEFT JOIN call_costs_told AS told
-    ON (told.system IS NOT DISTINCT FROM call.system)
-    AND (told.account_id IS NOT DISTINCT FROM call.account_id)
-    AND (told.call_id IS NOT DISTINCT FROM call.call_id)
-    AND told.is_split
+{told_costs}
 {rates}
 {joins}
 WHERE {filters}

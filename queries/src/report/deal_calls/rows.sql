@@ -42,11 +42,7 @@ INNER JOIN (
         FROM calls_current
         LEFT JOIN account_countries ON account_countries.account_id = calls_current.account_id
     ) AS call
-    LEFT JOIN call_costs_told AS told
-        ON (told.system IS NOT DISTINCT FROM call.system)
-        AND (told.account_id IS NOT DISTINCT FROM call.account_id)
-        AND (told.call_id IS NOT DISTINCT FROM call.call_id)
-        AND told.is_split
+    {told_costs}
     {rates}
 )
     ON call.e164 = people."number"
