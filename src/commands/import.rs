@@ -8,10 +8,10 @@ use ringlake_queries::fold::When;
 use ringlake_transform::systems;
 
 use crate::app::App;
+use crate::commands::rebuild;
 use crate::error::Error;
 use crate::import::{self, Imported, Reading, Source};
 use crate::pipeline::{Counts, Writer, now};
-use crate::upkeep;
 use crate::wiring;
 
 /// Bring history from files straight into the tables
@@ -87,16 +87,7 @@ pub async fn run(args: Args, app: &App) -> Result<(), Error> {
 
 /// So that the first question need not merge all that came. The import is done without it as well.
 async fn fold(app: &App) {
-    let bar = app.console.bar(0, "folding");
-    let folded =
-        upkeep::fold(app.config(), When::Due, upkeep::AT_ONCE_ALONE, &|fold, done, all| {
-            bar.set_length(all);
-            bar.set_position(done);
-            bar.set_message(fold);
-        })
-        .await;
-    bar.finish_and_clear();
-    if let Err(error) = folded {
+    if let Err(error) = rebuild::fold(app, When::Due).await {
         tracing::warn!(%error, "the newest states could not be folded; `ringlake rebuild` does it");
     }
 }

@@ -1,6 +1,6 @@
 //! `ringlake rebuild`: the folded states anew, from the tables alone.
 
-use ringlake_queries::fold::When;
+use ringlake_queries::fold::{Advanced, When};
 
 use crate::app::App;
 use crate::error::Error;
@@ -22,7 +22,16 @@ pub struct Args {
 }
 
 pub async fn run(args: Args, app: &App) -> Result<(), Error> {
-    let when = if args.missing { When::Always } else { When::Anew };
+    let done = fold(app, if args.missing { When::Always } else { When::Anew }).await?;
+    app.console.note(match done.folds.as_slice() {
+        [] => "nothing to fold: the newest states are as the tables are".to_owned(),
+        folds => format!("{} rows folded into {}", done.rows, folds.join(", ")),
+    });
+    Ok(())
+}
+
+/// Folds with a progress bar, in a process that does nothing else meanwhile.
+pub async fn fold(app: &App, when: When) -> Result<Advanced, Error> {
     let bar = app.console.bar(0, "folding");
     let done = upkeep::fold(app.config(), when, upkeep::AT_ONCE_ALONE, &|fold, done, all| {
         bar.set_length(all);
@@ -31,10 +40,5 @@ pub async fn run(args: Args, app: &App) -> Result<(), Error> {
     })
     .await;
     bar.finish_and_clear();
-    let done = done?;
-    app.console.note(match done.folds.as_slice() {
-        [] => "nothing to fold: the newest states are as the tables are".to_owned(),
-        folds => format!("{} rows folded into {}", done.rows, folds.join(", ")),
-    });
-    Ok(())
+    done
 }
