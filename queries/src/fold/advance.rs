@@ -72,7 +72,7 @@ pub struct Advanced {
 
 impl Engine {
     /// Folds what this engine sees and no fold holds yet, `at_once` states at a time, or as many as are in
-    /// one file: some 3 KB of memory for each. `tell` hears how many rows are done and how many there are,
+    /// one file: they are in memory together. `tell` hears how many rows are done and how many there are,
     /// for each fold.
     pub async fn fold(
         &self,

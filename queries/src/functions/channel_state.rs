@@ -5,13 +5,14 @@
 //! goes before held, both before talking, and what follows a call before all. In SQL this takes a window
 //! for each of six facts, and reports walk through millions of short channels.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::logical_expr::function::{PartitionEvaluatorArgs, WindowUDFFieldArgs};
 use datafusion::logical_expr::{PartitionEvaluator, Signature, Volatility, WindowUDFImpl};
-use std::ops::Range;
-use std::sync::Arc;
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct ChannelState {

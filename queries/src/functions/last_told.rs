@@ -3,13 +3,14 @@
 //! `last_value(x) IGNORE NULLS` says the same, but looks back through the whole partition for each row:
 //! an agent of whom no state was ever told takes time by the square of their calls.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::logical_expr::function::{PartitionEvaluatorArgs, WindowUDFFieldArgs};
 use datafusion::logical_expr::{PartitionEvaluator, Signature, Volatility, WindowUDFImpl};
-use std::ops::Range;
-use std::sync::Arc;
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct LastTold {
