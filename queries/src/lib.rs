@@ -26,6 +26,7 @@ pub mod output;
 pub mod pg;
 pub mod report;
 pub mod saved;
+mod scan;
 pub mod script;
 mod session;
 mod sql;

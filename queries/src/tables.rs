@@ -21,6 +21,7 @@ use url::Url;
 
 use crate::as_of::{AsOf, committed_at};
 use crate::error::QueryError;
+use crate::scan::Scan;
 use crate::stores::StoreOptions;
 
 /// Delta version of each table that exists, as one state of `progress` tells.
@@ -230,7 +231,8 @@ async fn delta_provider(
     context: &SessionContext,
     table: &DeltaTable,
 ) -> Result<Arc<dyn TableProvider>, datafusion::error::DataFusionError> {
-    table.table_provider().with_session(Arc::new(context.state())).await
+    let rows = table.table_provider().with_session(Arc::new(context.state())).await?;
+    Ok(Arc::new(Scan::new(rows)))
 }
 
 async fn scan(

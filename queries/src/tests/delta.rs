@@ -70,6 +70,24 @@ async fn all_tables_are_read_at_the_versions_that_progress_names() {
     assert_eq!(sql_csv(&engine, by_month).await, "call_id\n1\n2\n");
 }
 
+/// A filter without a column: Delta's scan would say that it applies it, and give every row.
+#[tokio::test]
+async fn a_comparison_that_is_null_for_every_row_has_none() {
+    let place = tempfile::tempdir().unwrap();
+    let root = place.path();
+    let told = r#"{"call_id":"1","cost":"0.1","event_time":"2026-03-01T10:00:00Z"}
+        {"call_id":"2","event_time":"2026-03-01T10:00:00Z"}"#;
+    write_lines(root, "calls", told).await;
+    write_lines_of_progress(root, &progress(0, r#"{"calls":0}"#)).await;
+    let engine = open(root).await;
+    let none =
+        "SELECT call_id FROM calls WHERE CASE WHEN cost IS NOT NULL THEN 'vendor' END = 'tariff'";
+    assert_eq!(sql_csv(&engine, none).await, "call_id\n");
+    let by_view = "SELECT call_id FROM calls_current WHERE cost_source = 'tariff'";
+    assert_eq!(sql_csv(&engine, by_view).await, "call_id\n");
+    assert_eq!(sql_csv(&engine, "SELECT call_id FROM call_costs").await, "call_id\n1\n");
+}
+
 async fn write_lines_of_progress(root: &Path, lines: &str) {
     let spec = tables::by_name("progress").unwrap();
     let reader = arrow::json::ReaderBuilder::new(spec.schema())
