@@ -100,12 +100,12 @@ def opened():
     measures = {name: text.strip() for kind, name, text in named if kind == "measures"}
     sources = {
         "folded_calls": folded("calls", "whole"), "folded_lines": folded("calls", "cost_lines"),
+        "folded_phases": folded("calls", "phases"),
         "folded_deals": folded("deals"), "folded_contacts": folded("contacts"),
         "folded_accounts": folded("sales_accounts"), "folded_stages": folded("deal_stages"),
         "folded_changes": folded("deal_changes"),
         "deal_states": DeltaTable(TABLES / "deals").file_uris(),
         "agent_events": DeltaTable(TABLES / "agent_events").file_uris(),
-        "channel_events": DeltaTable(TABLES / "channel_events").file_uris(),
     }
     connection = duckdb.connect()
     connection.execute("SET threads = 2; SET TimeZone = 'UTC'")

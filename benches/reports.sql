@@ -137,47 +137,6 @@ WINDOW agent AS (
     PARTITION BY system, account_id, agent_id ORDER BY event_time, received_at, topic, "partition", "offset"
 );
 
-CREATE VIEW phase_spans AS
-SELECT
-    *,
-    CASE
-        WHEN is_wrapping THEN 'wrap'
-        WHEN is_connected AND is_parked THEN 'parked'
-        WHEN is_connected AND is_held THEN 'held'
-        WHEN is_connected AND is_interrupted IS NOT TRUE THEN 'talking'
-        WHEN is_ringing THEN 'ringing'
-    END AS state
-FROM (
-    SELECT
-        *,
-        event_time AS since,
-        lead(event_time) OVER channel AS until,
-        last_value(agent_id IGNORE NULLS) OVER channel AS agent_of,
-        last_value(CASE
-            WHEN phase = 'alerted' THEN true
-            WHEN phase IN ('connected', 'connectionfailed', 'disconnected', 'wrapstarted', 'ended') THEN false
-        END IGNORE NULLS) OVER channel AS is_ringing,
-        last_value(CASE
-            WHEN phase = 'connected' THEN true
-            WHEN phase IN ('connectionfailed', 'disconnected', 'wrapstarted', 'ended') THEN false
-        END IGNORE NULLS) OVER channel AS is_connected,
-        last_value(CASE phase WHEN 'held' THEN true WHEN 'retrieved' THEN false END IGNORE NULLS)
-            OVER channel AS is_held,
-        last_value(CASE phase WHEN 'parked' THEN true WHEN 'unparked' THEN false END IGNORE NULLS)
-            OVER channel AS is_parked,
-        last_value(CASE phase WHEN 'interrupted' THEN true WHEN 'resumed' THEN false END IGNORE NULLS)
-            OVER channel AS is_interrupted,
-        last_value(CASE phase WHEN 'wrapstarted' THEN true WHEN 'ended' THEN false END IGNORE NULLS)
-            OVER channel AS is_wrapping
-    FROM channel_events
-    WHERE party_role = 'agent'
-    WINDOW channel AS (
-        PARTITION BY system, account_id, interaction_id, channel_id
-        ORDER BY event_time, received_at, topic, "partition", "offset"
-        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    )
-);
-
 -- The days that a span lies in, and the seconds of each.
 CREATE MACRO days_of(since, until) AS
     generate_series(date_trunc('day', since), until - INTERVAL 1 MICROSECOND, INTERVAL 1 DAY);
@@ -301,14 +260,12 @@ GROUP BY ALL
 
 -- asked: call-phases
 SELECT
-    CAST(midnight AS DATE) AS day, agent_of, count(DISTINCT interaction_id),
+    CAST(midnight AS DATE) AS day, agent_id, count(DISTINCT (system, account_id, call_id)),
     coalesce(sum(seconds) FILTER (state = 'ringing'), 0), coalesce(sum(seconds) FILTER (state = 'talking'), 0),
     coalesce(sum(seconds) FILTER (state = 'held'), 0), coalesce(sum(seconds) FILTER (state = 'parked'), 0),
     coalesce(sum(seconds) FILTER (state = 'wrap'), 0)
 FROM (
-    SELECT *, seconds_of(midnight, since, until) AS seconds
-    FROM (
-        SELECT *, unnest(days_of(since, until)) AS midnight FROM phase_spans WHERE until > since AND state IS NOT NULL
-    )
+    SELECT *, seconds_of(midnight, began_at, ended_at) AS seconds
+    FROM (SELECT *, unnest(days_of(began_at, ended_at)) AS midnight FROM folded_phases WHERE ended_at > began_at)
 )
 GROUP BY ALL

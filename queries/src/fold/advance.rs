@@ -211,6 +211,7 @@ impl Work<'_> {
         keys: &RecordBatch,
     ) -> Result<Vec<FoldedFile>, QueryError> {
         let mut stay = Vec::new();
+        let none = fresh.as_ref().map(|rows| rows.slice(0, 0));
         let mut pool = Vec::from_iter(fresh);
         for file in files {
             let folded = self.rows_of(&file, part).await?;
@@ -228,6 +229,11 @@ impl Work<'_> {
             }
         }
         stay.extend(self.write(part, pool).await?);
+        // Questions are asked of files: where there are no rows, one tells the columns.
+        if let (true, Some(none)) = (stay.is_empty(), none) {
+            let file = self.store.put(&self.fold.folder(), part.name, none).await;
+            stay.push(file.map_err(failed)?);
+        }
         Ok(stay)
     }
 

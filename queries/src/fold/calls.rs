@@ -19,6 +19,7 @@ pub(super) const DEFINITION: &[&str] = &[
     "_calls_stated",
     "call_participants_current",
     "channel_calls_current",
+    "channel_phases",
     "_call_cost_lines",
     "_calls_whole",
 ];
@@ -117,11 +118,12 @@ pub(super) async fn fresh(context: &SessionContext, fold: &Fold, inputs: &Inputs
         "SELECT * EXCEPT (first_event_time) REPLACE (upper(currency) AS currency) FROM legs";
     scope.define("call_participants_current", current).await?;
     channel_events(&scope, &keys, fold, inputs).await?;
-    for view in ["channel_calls_current", "_call_cost_lines", "_calls_whole"] {
+    scope.define_view("channel_calls_current").await?;
+    for part in fold.parts {
+        let Some(view) = part.view else { continue };
         scope.define_view(view).await?;
+        parts.insert(part.name, scope.rows(&format!("SELECT * FROM {view}")).await?);
     }
-    parts.insert("whole", scope.rows("SELECT * FROM _calls_whole").await?);
-    parts.insert("cost_lines", scope.rows("SELECT * FROM _call_cost_lines").await?);
     Ok(Fresh { keys, parts })
 }
 

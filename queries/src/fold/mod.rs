@@ -93,6 +93,7 @@ pub const FOLDS: &[Fold] = &[
         parts: &[
             Part { name: "whole", view: Some("_calls_whole"), sort: &["started_at", "call_id"] },
             Part { name: "cost_lines", view: Some("_call_cost_lines"), sort: CALL },
+            Part { name: "phases", view: Some("channel_phases"), sort: &["began_at", "call_id"] },
             Part { name: "states", view: None, sort: CALL },
             Part { name: "legs", view: None, sort: CALL },
         ],
@@ -150,7 +151,8 @@ pub const FOLDS: &[Fold] = &[
         tables: &["field_changes"],
         beside: Some("deals"),
         key: &["system", "account_id", "event_key"],
-        parts: &[rows("_deal_changes_first", &["changed_at", "record_id"])],
+        // Most questions are about one field, and most fields of an update are of no interest.
+        parts: &[rows("_deal_changes_first", &["field", "changed_at", "record_id"])],
         what: What::Picked { told: "_deal_changes_told" },
     },
 ];

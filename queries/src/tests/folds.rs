@@ -27,6 +27,7 @@ const ASKED: &[&str] = &[
     "SELECT id, name, amount, deal_stage_id, event_month FROM deals_current ORDER BY id",
     "SELECT * FROM agents ORDER BY system, account_id, agent_id",
     r#"SELECT * FROM deal_changes ORDER BY "offset", field, old, new"#,
+    r#"SELECT * FROM channel_phases ORDER BY "offset""#,
     "SELECT * FROM deal_stays ORDER BY deal_id, entered_at, left_at, stage_id",
 ];
 
@@ -104,7 +105,7 @@ prop_compose! {
     fn channel()(
         id in 0u8..3, channel in 0u8..2, second in 0u8..60, late in 0u8..60, agent in number(2),
         phase in prop::sample::select(vec![
-            "connected", "held", "retrieved", "parked", "unparked", "disconnected", "ended",
+            "alerted", "connected", "held", "retrieved", "parked", "unparked", "disconnected", "ended",
         ]),
         role in prop::sample::select(vec!["agent", "customer"]),
     ) -> Line {

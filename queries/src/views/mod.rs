@@ -80,6 +80,11 @@ pub const VIEWS: &[View] = &[
         sql: include_str!("channel_calls_current.sql"),
     },
     View {
+        name: "channel_phases",
+        row_is: "one phase of an agent's channel",
+        sql: include_str!("channel_phases.sql"),
+    },
+    View {
         name: "_calls_stated",
         row_is: "what the states of one call tell together",
         sql: include_str!("calls_stated.sql"),
