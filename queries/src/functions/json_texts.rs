@@ -2,6 +2,8 @@
 //! vendor's JSON as it came. `member` names the array in an object, or is empty where the text itself
 //! is the array; of items that are objects it takes the first of the comma-parted `keys` they have.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, ListBuilder, StringBuilder};
@@ -12,6 +14,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct JsonTexts {
@@ -65,12 +68,20 @@ impl ScalarUDFImpl for JsonTexts {
 }
 
 fn texts(json: &str, member: &str, keys: &[&str]) -> Vec<String> {
-    let Ok(root) = serde_json::from_str::<Value>(json) else { return Vec::new() };
-    let array = if member.is_empty() { Some(&root) } else { root.get(member) };
-    let items = array.and_then(Value::as_array).into_iter().flatten();
-    items
-        .filter_map(|item| text(item).or_else(|| keys.iter().find_map(|key| text(item.get(key)?))))
-        .collect()
+    items(json, member).unwrap_or_default().iter().filter_map(|item| text_of(item, keys)).collect()
+}
+
+/// The array's items. What is beside it in the object is only passed over.
+fn items(json: &str, member: &str) -> Option<Vec<Value>> {
+    if member.is_empty() {
+        return serde_json::from_str(json).ok();
+    }
+    let members: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_str(json).ok()?;
+    serde_json::from_str(members.get(member)?.get()).ok()
+}
+
+fn text_of(item: &Value, keys: &[&str]) -> Option<String> {
+    text(item).or_else(|| keys.iter().find_map(|key| text(item.get(key)?)))
 }
 
 fn text(value: &Value) -> Option<String> {

@@ -9,15 +9,18 @@ mod days;
 mod json_texts;
 mod last_told;
 mod local;
+mod nearest_rank;
 mod numbers;
+mod pairs;
 mod phone;
 mod ratio;
 mod seconds;
 mod tariff;
+mod time_spans;
 
 use std::sync::Arc;
 
-use datafusion::logical_expr::{ScalarUDF, WindowUDF};
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use datafusion::prelude::SessionContext;
 
 pub use country::calling_code;
@@ -71,6 +74,12 @@ pub const FUNCTIONS: &[Function] = &[
         meaning: "the seconds from one instant to another, exact; 0 if the second is the earlier",
         example: "seconds_between(started_at, ended_at)",
     },
+    Function {
+        name: "nearest_rank",
+        call: "nearest_rank(value, percent)",
+        meaning: "of a group's values the smallest that so many percent do not exceed, exact",
+        example: "nearest_rank(talk_seconds, 90)",
+    },
 ];
 
 /// Makes those known to a session that go by the settings.
@@ -96,6 +105,8 @@ pub fn register(context: &SessionContext) {
     context.register_udf(ScalarUDF::from(convert::Converted::default()));
     context.register_udf(ScalarUDF::from(days::DayParts::default()));
     context.register_udf(ScalarUDF::from(seconds::SecondsBetween::default()));
+    context.register_udaf(AggregateUDF::from(nearest_rank::NearestRank::default()));
+    context.register_udaf(AggregateUDF::from(time_spans::TimeSpans::default()));
     context.register_udwf(WindowUDF::from(channel_state::ChannelState::default()));
     context.register_udwf(WindowUDF::from(last_told::LastTold::default()));
 }

@@ -40,12 +40,29 @@ impl Pieces {
         period: Period,
         conversion: Option<(&'static str, Option<&Rates>)>,
     ) -> Self {
-        let filters =
-            if conditions.is_empty() { "true".to_owned() } else { conditions.join("\n    AND ") };
+        // Where calls meet deals, each side is grouped and filtered before.
+        let is_of_call = |text: &str| text.contains("call.");
+        let (of_call, of_deal): (Vec<&Dimension>, Vec<&Dimension>) =
+            dimensions.iter().partition(|dimension| is_of_call(dimension.value));
+        let (for_call, for_deal): (Vec<&String>, Vec<&String>) =
+            conditions.iter().partition(|condition| is_of_call(condition));
         let mut pieces = vec![
-            ("values", values(dimensions)),
+            ("values", values(dimensions, str::to_owned)),
+            ("call_values", values(&of_call, str::to_owned)),
+            ("deal_groups", values(&of_deal, |label| format!("max({label})"))),
+            ("deal_keys", keys(&of_deal, |name| format!("\"by_{name}\", "))),
+            (
+                "deal_columns",
+                each(
+                    &of_deal,
+                    |name| format!("spans.\"by_{name}\""),
+                    |name| format!("spans.\"by_{name}\""),
+                ),
+            ),
             ("joins", joins(dimensions)),
-            ("filters", filters),
+            ("filters", all_of(conditions)),
+            ("call_filters", all_of(&for_call)),
+            ("deal_filters", all_of(&for_deal)),
             ("groups", groups(dimensions)),
             (
                 "regroups",
@@ -129,16 +146,21 @@ fn money(conversion: Option<(&'static str, Option<&Rates>)>) -> Vec<(&'static st
     pieces
 }
 
-/// `call.agent_id AS "by_agent", agents.name AS "by_agent_name", `
-fn values(dimensions: &[&Dimension]) -> String {
+/// `call.agent_id AS "by_agent", agents.name AS "by_agent_name", `, with what is to be made of names.
+fn values(dimensions: &[&Dimension], name_of: impl Fn(&str) -> String) -> String {
     let mut text = String::new();
     for Dimension { name, value, label, .. } in dimensions {
         text.push_str(&format!("{value} AS \"by_{name}\", "));
         if let Some(label) = label {
-            text.push_str(&format!("{label} AS \"by_{name}_name\", "));
+            text.push_str(&format!("{} AS \"by_{name}_name\", ", name_of(label)));
         }
     }
     text
+}
+
+fn all_of(conditions: &[impl AsRef<str>]) -> String {
+    let conditions: Vec<&str> = conditions.iter().map(AsRef::as_ref).collect();
+    if conditions.is_empty() { "true".to_owned() } else { conditions.join("\n    AND ") }
 }
 
 /// `by_agent AS agent, max(by_agent_name) AS agent_name, `: a value has one name, so any of a group will

@@ -203,6 +203,18 @@ async fn calls_with_the_people_of_open_deals() {
             8,Eve,open,,1,7,"
         )
     );
+    // A group is told by its value alone, whatever its deals say its name is.
+    let renamed = r#"{"system":"freshsales","account_id":"crm","topic":"d","offset":10,"event_time":"2026-03-08T00:00:00Z","id":400,"name":"New one","created_at":"2026-03-05T00:00:00Z","deal_stage_id":1,"amount":70,"owner_id":8,"owner_name":"Eva","contact_ids":["1"]}"#;
+    assert_eq!(
+        report_csv(&people().with("deals", renamed).engine(), "deal-calls", &[("by", "owner")])
+            .await,
+        lines(
+            "owner,owner_name,currency,calls,talked_seconds,cost
+            8,Eve,EUR,1,10,0.3000
+            8,Eve,USD,3,75,0.3100
+            8,Eve,,1,7,"
+        )
+    );
     // At 0.9 and 0.8: c3 is 0.3 + 0.18, and one call; c4 is 0.008.
     let rates = "date,from,to,rate\n2026-03-04,USD,EUR,0.9\n2026-03-05,USD,EUR,0.8\n";
     let options = [("currency", "eur"), ("rates", rates), ("since", "2026-03-04"), ("by", "month")];

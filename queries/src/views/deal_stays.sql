@@ -1,9 +1,17 @@
 -- One stay of a deal in a stage: from its creation or its move there to its next move. The deal's name,
 -- owner, pipeline and amount are those of its newest state.
-WITH first_told AS (
-    SELECT system, account_id, id, min(event_time) AS event_time
-    FROM deals
-    GROUP BY system, account_id, id
+-- Only for deals that do not tell when they were created are their states looked through.
+WITH undated AS (
+    SELECT system, account_id, id FROM _deals_newest WHERE created_at IS NULL
+),
+first_told AS (
+    SELECT state.system, state.account_id, state.id, min(state.event_time) AS event_time
+    FROM undated
+    RIGHT SEMI JOIN deals AS state
+        ON (undated.system IS NOT DISTINCT FROM state.system)
+        AND (undated.account_id IS NOT DISTINCT FROM state.account_id)
+        AND (undated.id IS NOT DISTINCT FROM state.id)
+    GROUP BY state.system, state.account_id, state.id
 ),
 newest AS (
     SELECT
@@ -26,6 +34,7 @@ newest AS (
         AND (first_told.id IS NOT DISTINCT FROM deal.id)
     WHERE deal.id IS NOT NULL
 ),
+-- All moves in one order, deal after deal: windows of their own over many short histories cost several times that.
 moves AS (
     SELECT
         system,
@@ -34,45 +43,63 @@ moves AS (
         old,
         new,
         changed_at AS moved_at,
-        row_number() OVER deal AS place,
-        lead(changed_at) OVER deal AS next_at
+        lag(record) OVER moves IS DISTINCT FROM record AS is_first,
+        CASE WHEN lead(record) OVER moves = record THEN lead(changed_at) OVER moves END AS next_at
     FROM (
-        -- One key costs a window over many short histories less than three columns do.
-        SELECT *, arrival_order(system, account_id, record_id) AS record
+        SELECT
+            *,
+            arrival_order(system, account_id, record_id) AS record,
+            arrival_order(system, account_id, record_id, changed_at, topic, "partition", "offset") AS place
         FROM _deal_changes_first
         WHERE field = 'deal_stage_id' AND differs
     ) AS told
-    WINDOW deal AS (PARTITION BY record ORDER BY changed_at, topic, "partition", "offset")
+    WINDOW moves AS (ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
 ),
 -- A deal's first stay ends with its first move, or goes on; each move begins another.
 stays AS (
     SELECT
-        coalesce(newest.system, moves.system) AS system,
-        coalesce(newest.account_id, moves.account_id) AS account_id,
-        coalesce(newest.deal_id, moves.deal_id) AS deal_id,
-        newest.deal_name,
-        newest.owner_id,
-        newest.owner_name,
-        newest.deal_pipeline_id,
-        newest.deal_pipeline_name,
+        * EXCEPT (begins),
         CASE
-            WHEN NOT is_first THEN moves.new
-            WHEN moves.place IS NULL THEN newest.stage_id
-            ELSE moves.old
+            WHEN NOT begins THEN new
+            WHEN is_first IS NULL THEN newest_stage
+            ELSE old
         END AS stage_id,
-        CASE WHEN is_first THEN newest.created_at ELSE moves.moved_at END AS entered_at,
-        CASE WHEN is_first THEN moves.moved_at ELSE moves.next_at END AS left_at,
-        newest.amount,
-        coalesce(newest.is_deleted, false) AS is_deleted
-    FROM newest
-    FULL JOIN moves
-        ON (moves.system IS NOT DISTINCT FROM newest.system)
-        AND (moves.account_id IS NOT DISTINCT FROM newest.account_id)
-        AND (moves.deal_id IS NOT DISTINCT FROM newest.deal_id)
-    CROSS JOIN (VALUES (true), (false)) AS ends(is_first)
+        CASE WHEN begins THEN created_at ELSE moved_at END AS entered_at,
+        CASE WHEN begins THEN moved_at ELSE next_at END AS left_at
+    FROM (
+        SELECT
+            *,
+            unnest(make_array(true, false)) AS begins
+        FROM (
+            SELECT
+                coalesce(newest.system, moves.system) AS system,
+                coalesce(newest.account_id, moves.account_id) AS account_id,
+                coalesce(newest.deal_id, moves.deal_id) AS deal_id,
+                newest.deal_id IS NOT NULL AS is_known,
+                newest.deal_name,
+                newest.owner_id,
+                newest.owner_name,
+                newest.deal_pipeline_id,
+                newest.deal_pipeline_name,
+                newest.stage_id AS newest_stage,
+                newest.created_at,
+                newest.amount,
+                coalesce(newest.is_deleted, false) AS is_deleted,
+                moves.old,
+                moves.new,
+                moves.moved_at,
+                moves.next_at,
+                moves.is_first
+            FROM newest
+            FULL JOIN moves
+                ON (moves.system IS NOT DISTINCT FROM newest.system)
+                AND (moves.account_id IS NOT DISTINCT FROM newest.account_id)
+                AND (moves.deal_id IS NOT DISTINCT FROM newest.deal_id)
+        ) AS met
+    ) AS ends
     WHERE CASE
-        WHEN is_first THEN newest.deal_id IS NOT NULL AND coalesce(moves.place, 1) = 1
-        ELSE moves.place IS NOT NULL
+        WHEN begins THEN is_known AND coalesce(is_first, true)
+        ELSE is_first IS NOT NULL
     END
 )
 SELECT

@@ -26,18 +26,20 @@ WITH told AS (
 states AS (
     SELECT
         *,
-        coalesce(
-            lead(event_time) OVER agent,
-            max(event_time) OVER (PARTITION BY system, account_id)
-        ) AS next_time,
-        lead(topic) OVER agent AS next_topic,
-        lead("partition") OVER agent AS next_partition,
-        lead("offset") OVER agent AS next_offset
-    FROM told
-    WINDOW agent AS (
-        PARTITION BY system, account_id, agent_id ORDER BY arrival
-        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    )
+        coalesce(told_until, max(event_time) OVER (PARTITION BY system, account_id)) AS next_time
+    FROM (
+        SELECT
+            *,
+            lead(event_time) OVER agent AS told_until,
+            lead(topic) OVER agent AS next_topic,
+            lead("partition") OVER agent AS next_partition,
+            lead("offset") OVER agent AS next_offset
+        FROM told
+        WINDOW agent AS (
+            PARTITION BY system, account_id, agent_id ORDER BY arrival
+            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+        )
+    ) AS followed
 ),
 parts AS (
     SELECT *, unnest(day_parts(began_at, ended_at, '{zone}')) AS part
@@ -46,48 +48,39 @@ parts AS (
         FROM states
     ) AS spans
 ),
-told_agents AS (
-    SELECT DISTINCT system, account_id, agent_id FROM told
-),
 talks AS (
-    SELECT system, account_id, agent_id, started_at AS at, call_id, extension, talk_seconds
+    SELECT *, arrow_cast(started_at, 'Int64') / 86400000000 AS utc_day
     FROM calls_current
-    WHERE agent_id IS NOT NULL AND talk_seconds > 0 AND started_at < {until}
+    WHERE agent_id IS NOT NULL AND talk_seconds > 0 AND started_at >= {since} AND started_at < {until}
 ),
-timeline AS (
+-- Agents have many states and many calls: a call meets those of its day alone. The newest state goes on.
+daily AS (
     SELECT
-        system, account_id, agent_id, event_time AS at, 0 AS is_call, arrival, state, is_offline,
-        CAST(NULL AS VARCHAR) AS call_id, CAST(NULL AS VARCHAR) AS extension,
-        CAST(NULL AS DECIMAL(18, 6)) AS talk_seconds
-    FROM told
-    UNION ALL
-    SELECT
-        talks.system, talks.account_id, talks.agent_id, at, 1, NULL, NULL, NULL, call_id, extension, talk_seconds
-    FROM told_agents
-    RIGHT SEMI JOIN talks
-        ON (told_agents.system IS NOT DISTINCT FROM talks.system)
-        AND (told_agents.account_id IS NOT DISTINCT FROM talks.account_id)
-        AND (told_agents.agent_id = talks.agent_id)
+        states.*,
+        unnest(range(
+            greatest(arrow_cast(event_time, 'Int64') / 86400000000, first_day),
+            least(coalesce(arrow_cast(told_until, 'Int64') / 86400000000, last_day), last_day) + 1
+        )) AS utc_day
+    FROM (
+        SELECT
+            arrow_cast(min(started_at), 'Int64') / 86400000000 AS first_day,
+            arrow_cast(max(started_at), 'Int64') / 86400000000 AS last_day
+        FROM calls_current
+    ) AS days
+    CROSS JOIN states
 ),
 handled AS (
     SELECT
-        system, account_id, agent_id, at, is_call, call_id, extension, talk_seconds,
-        last_told(state) OVER agent AS state,
-        last_told(is_offline) OVER agent AS is_offline
-    FROM timeline
-    WINDOW agent AS (
-        PARTITION BY system, account_id, agent_id ORDER BY at, is_call, arrival
-        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-    )
-    -- Calls of agents of whom no state is told need no place among states.
-    UNION ALL
-    SELECT
-        talks.system, talks.account_id, talks.agent_id, at, 1, call_id, extension, talk_seconds, NULL, NULL
-    FROM told_agents
-    RIGHT ANTI JOIN talks
-        ON (told_agents.system IS NOT DISTINCT FROM talks.system)
-        AND (told_agents.account_id IS NOT DISTINCT FROM talks.account_id)
-        AND (told_agents.agent_id = talks.agent_id)
+        talks.system, talks.account_id, talks.agent_id, talks.started_at, talks.call_id, talks.extension,
+        talks.talk_seconds, daily.state, daily.is_offline
+    FROM daily
+    RIGHT JOIN talks
+        ON (daily.system IS NOT DISTINCT FROM talks.system)
+        AND (daily.account_id IS NOT DISTINCT FROM talks.account_id)
+        AND (daily.agent_id IS NOT DISTINCT FROM talks.agent_id)
+        AND (daily.utc_day IS NOT DISTINCT FROM talks.utc_day)
+        AND talks.started_at >= daily.event_time
+        AND (daily.told_until IS NULL OR talks.started_at < daily.told_until)
 ),
 told_of AS (
     SELECT
@@ -100,11 +93,10 @@ told_of AS (
     WHERE part IS NOT NULL
     UNION ALL
     SELECT
-        system, account_id, agent_id, state, is_offline, at, NULL,
-        CAST(arrow_cast(at, 'Timestamp(Microsecond, Some("{zone}"))') AS DATE), NULL,
+        system, account_id, agent_id, state, is_offline, started_at, NULL,
+        CAST(arrow_cast(started_at, 'Timestamp(Microsecond, Some("{zone}"))') AS DATE), NULL,
         call_id, extension, talk_seconds, NULL, NULL, NULL, NULL, NULL, NULL
     FROM handled
-    WHERE is_call = 1 AND at >= {since} AND at < {until}
 )
 SELECT
     {values}

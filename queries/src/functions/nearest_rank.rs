@@ -1,0 +1,195 @@
+//! `nearest_rank(value, percent)`: the smallest value of a group that as many percent of its values do not
+//! exceed, which is the one at place `ceil(percent / 100 × n)` of the sorted ones; null of none.
+//!
+//! It is exact. Values are counted, not listed: durations of calls are few, however many calls there are.
+//! It must never interpolate, as `percentile_cont` does: a percentile is a value that somebody told.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, Decimal128Array, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, FieldRef, Int64Type};
+use datafusion::common::{Result, ScalarValue, exec_datafusion_err, internal_err, plan_err};
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDFImpl, ColumnarValue, GroupsAccumulator, Signature, Volatility,
+};
+
+use super::pairs::{Groups, Pair, Rule, Whole, state_field};
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct NearestRank {
+    signature: Signature,
+}
+
+impl Default for NearestRank {
+    fn default() -> Self {
+        Self { signature: Signature::any(2, Volatility::Immutable) }
+    }
+}
+
+impl AggregateUDFImpl for NearestRank {
+    fn name(&self) -> &str {
+        "nearest_rank"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        match arguments {
+            [value @ (DataType::Int64 | DataType::Decimal128(..)), _] => Ok(value.clone()),
+            _ => plan_err!("nearest_rank takes whole numbers or decimals, and a percentage"),
+        }
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
+        Ok(vec![state_field(args.name)])
+    }
+
+    fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        Ok(Box::new(Whole::new(Ranked::asked(&args)?)))
+    }
+
+    fn groups_accumulator_supported(&self, _: AccumulatorArgs<'_>) -> bool {
+        true
+    }
+
+    fn create_groups_accumulator(
+        &self,
+        args: AccumulatorArgs<'_>,
+    ) -> Result<Box<dyn GroupsAccumulator>> {
+        Ok(Box::new(Groups::new(Ranked::asked(&args)?)))
+    }
+}
+
+/// Pairs of a value, in units of its last digit, and how often it was told.
+#[derive(Clone, Debug)]
+struct Ranked {
+    percent: u64,
+    value: DataType,
+}
+
+impl Ranked {
+    fn asked(args: &AccumulatorArgs<'_>) -> Result<Self> {
+        let [_, percent] = args.exprs else {
+            return internal_err!("nearest_rank takes a value and a percentage");
+        };
+        let none = RecordBatch::new_empty(Arc::new(args.schema.clone()));
+        let ColumnarValue::Scalar(ScalarValue::Int64(Some(percent @ 1..=100))) =
+            percent.evaluate(&none)?
+        else {
+            return plan_err!("the percentage of nearest_rank is a whole number from 1 to 100");
+        };
+        let value = args.return_field.data_type().clone();
+        Ok(Self { percent: percent.unsigned_abs(), value })
+    }
+
+    fn scale(&self) -> i8 {
+        if let DataType::Decimal128(_, scale) = self.value { scale } else { 0 }
+    }
+
+    fn pick(&self, counted: &[Pair]) -> Option<i64> {
+        let total: i64 = counted.iter().map(|(_, count)| count).sum();
+        let place = (total.unsigned_abs() * self.percent).div_ceil(100);
+        let mut upto = 0;
+        let reaches = |(_, count): &&Pair| {
+            upto += count.unsigned_abs();
+            upto >= place
+        };
+        counted.iter().find(reaches).map(|(value, _)| *value)
+    }
+}
+
+impl Rule for Ranked {
+    fn pairs(&self, columns: &[ArrayRef]) -> Result<Vec<Option<Pair>>> {
+        let Some(values) = columns.first() else {
+            return internal_err!("nearest_rank takes a value");
+        };
+        let once = |value| Some((value, 1));
+        if let Some(values) = values.as_primitive_opt::<Int64Type>() {
+            return Ok(values.iter().map(|value| value.and_then(once)).collect());
+        }
+        let wide = || exec_datafusion_err!("nearest_rank takes values of up to 18 digits");
+        let values = values.as_primitive::<Decimal128Type>().iter();
+        values
+            .map(|value| match value {
+                Some(value) => i64::try_from(value).map(once).map_err(|_| wide()),
+                None => Ok(None),
+            })
+            .collect()
+    }
+
+    fn joins(held: &mut Pair, next: Pair) -> bool {
+        let same = next.0 == held.0;
+        if same {
+            held.1 += next.1;
+        }
+        same
+    }
+
+    fn answers(&self, groups: &[Vec<Pair>]) -> Result<ArrayRef> {
+        let picked = groups.iter().map(|counted| self.pick(counted).map(i128::from));
+        let picked = Decimal128Array::from_iter(picked)
+            .with_precision_and_scale(DECIMAL128_MAX_PRECISION, self.scale())?;
+        Ok(cast(&picked, &self.value)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::Int64Array;
+    use arrow::util::pretty::pretty_format_batches;
+    use datafusion::logical_expr::EmitTo;
+    use datafusion::prelude::SessionContext;
+
+    use super::*;
+
+    fn rank(percent: u64, values: &[Option<i64>]) -> Option<i64> {
+        let rule = Ranked { percent, value: DataType::Int64 };
+        let mut groups = Groups::new(rule);
+        let column: ArrayRef = Arc::new(Int64Array::from(values.to_vec()));
+        groups.update_batch(&[column], &vec![0; values.len()], None, 1).unwrap();
+        let answer = groups.evaluate(EmitTo::All).unwrap();
+        answer.as_primitive::<Int64Type>().iter().next().flatten()
+    }
+
+    #[test]
+    fn it_is_a_value_that_was_told() {
+        let values: Vec<Option<i64>> = [15, 20, 35, 40, 50].map(Some).to_vec();
+        assert_eq!(
+            [5, 30, 40, 50, 100].map(|percent| rank(percent, &values)),
+            [15, 20, 20, 35, 50].map(Some)
+        );
+        assert_eq!(rank(50, &[Some(7), None, Some(7), Some(-3)]), Some(7));
+        assert_eq!(rank(50, &[Some(1), Some(2)]), Some(1));
+        assert_eq!(rank(50, &[None]), None);
+        let many: Vec<Option<i64>> = (0..100_000).map(|n| Some(n % 10)).collect();
+        assert_eq!([90, 91].map(|percent| rank(percent, &many)), [Some(8), Some(9)]);
+    }
+
+    async fn asked(sql: &str) -> Result<String> {
+        let context = SessionContext::new();
+        crate::functions::register(&context);
+        let rows = context.sql(sql).await?.collect().await?;
+        Ok(pretty_format_batches(&rows)?.to_string())
+    }
+
+    #[tokio::test]
+    async fn it_is_asked_with_groups_and_without_and_of_decimals() {
+        let values = "(VALUES ('a', 1), ('a', 2), ('b', 9)) AS told(name, n)";
+        let whole =
+            format!("SELECT nearest_rank(n, 50) AS n, nearest_rank(n, 100) AS most FROM {values}");
+        assert!(asked(&whole).await.unwrap().contains("| 2 | 9    |"));
+        let none = format!("SELECT nearest_rank(n, 50) IS NULL AS none FROM {values} WHERE n > 9");
+        assert!(asked(&none).await.unwrap().contains("| true |"));
+        let grouped = format!(
+            "SELECT name, nearest_rank(CAST(n AS DECIMAL(18, 6)), 50) AS n FROM {values} GROUP BY 1 ORDER BY 1"
+        );
+        let grouped = asked(&grouped).await.unwrap();
+        assert!(grouped.contains("| a    | 1.000000 |") && grouped.contains("| b    | 9.000000 |"));
+        let wrong = format!("SELECT nearest_rank(n, 0) FROM {values}");
+        assert!(asked(&wrong).await.unwrap_err().to_string().contains("from 1 to 100"));
+    }
+}
