@@ -1,7 +1,7 @@
 //! `deal-calls`: what was talked with the people of the deals while these were open.
 //!
 //! The templates call a row of `deals_current` `deal`, of `calls_current` `call`, and the deal's stage
-//! `stage`.
+//! `stage`. Dimensions and filters name deals or calls, never both: each side is grouped before they meet.
 
 use super::call_cost::CURRENCY;
 use super::dimension::{day, month, named, of, week};
