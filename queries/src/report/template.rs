@@ -41,11 +41,14 @@ impl Pieces {
         conversion: Option<(&'static str, Option<&Rates>)>,
     ) -> Self {
         // Where calls meet deals, each side is grouped and filtered before.
-        let is_of_call = |text: &str| text.contains("call.");
         let (of_call, of_deal): (Vec<&Dimension>, Vec<&Dimension>) =
-            dimensions.iter().partition(|dimension| is_of_call(dimension.value));
+            dimensions.iter().partition(|dimension| dimension.value.contains("call."));
+        // What a column is compared with may be any text.
+        let is_of_call = |condition: &&String| {
+            condition.split('\'').next().is_some_and(|column| column.contains("call."))
+        };
         let (for_call, for_deal): (Vec<&String>, Vec<&String>) =
-            conditions.iter().partition(|condition| is_of_call(condition));
+            conditions.iter().partition(is_of_call);
         let mut pieces = vec![
             ("values", values(dimensions, str::to_owned)),
             ("call_values", values(&of_call, str::to_owned)),

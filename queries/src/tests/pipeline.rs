@@ -203,6 +203,11 @@ async fn calls_with_the_people_of_open_deals() {
             8,Eve,open,,1,7,"
         )
     );
+    let of_another = [("by", "owner"), ("account", "call.me")];
+    assert_eq!(
+        report_csv(&engine, "deal-calls", &of_another).await,
+        lines("owner,owner_name,currency,calls,talked_seconds,cost")
+    );
     // A group is told by its value alone, whatever its deals say its name is.
     let renamed = r#"{"system":"freshsales","account_id":"crm","topic":"d","offset":10,"event_time":"2026-03-08T00:00:00Z","id":400,"name":"New one","created_at":"2026-03-05T00:00:00Z","deal_stage_id":1,"amount":70,"owner_id":8,"owner_name":"Eva","contact_ids":["1"]}"#;
     assert_eq!(
