@@ -189,6 +189,11 @@ mod tests {
         );
         let grouped = asked(&grouped).await.unwrap();
         assert!(grouped.contains("| a    | 1.000000 |") && grouped.contains("| b    | 9.000000 |"));
+        let running = format!(
+            "SELECT name, nearest_rank(n, 50) OVER (ORDER BY n) AS n FROM {values} ORDER BY 1, 2"
+        );
+        let running = asked(&running).await.unwrap();
+        assert!(running.matches("| a    | 1 |").count() == 2 && running.contains("| b    | 2 |"));
         let wrong = format!("SELECT nearest_rank(n, 0) FROM {values}");
         assert!(asked(&wrong).await.unwrap_err().to_string().contains("from 1 to 100"));
     }

@@ -47,6 +47,10 @@ struct Pairs {
 }
 
 impl Pairs {
+    fn joined(pairs: Vec<Pair>) -> Self {
+        Self { joined: pairs.len(), pairs }
+    }
+
     fn add<R: Rule>(&mut self, pair: Pair) {
         self.pairs.push(pair);
         if self.pairs.len() > 2 * self.joined + 256 {
@@ -61,6 +65,7 @@ impl Pairs {
     }
 }
 
+/// Where rows are in groups.
 #[derive(Debug)]
 pub struct Groups<R> {
     rule: R,
@@ -158,7 +163,7 @@ impl<R: Rule> GroupsAccumulator for Groups<R> {
     }
 }
 
-/// All rows are one group.
+/// Where all rows are one group.
 #[derive(Debug)]
 pub struct Whole<R>(Groups<R>);
 
@@ -182,7 +187,11 @@ impl<R: Rule> Accumulator for Whole<R> {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        ScalarValue::try_from_array(&self.0.evaluate(EmitTo::All)?, 0)
+        let groups = self.0.taken(EmitTo::All);
+        let answer = self.0.rule.answers(&groups)?;
+        // Over a window there is a next row.
+        self.0.groups = groups.into_iter().map(Pairs::joined).collect();
+        ScalarValue::try_from_array(&answer, 0)
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
