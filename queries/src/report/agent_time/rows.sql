@@ -66,6 +66,7 @@ daily AS (
             arrow_cast(min(started_at), 'Int64') / 86400000000 AS first_day,
             arrow_cast(max(started_at), 'Int64') / 86400000000 AS last_day
         FROM calls_current
+        WHERE started_at >= {since} AND started_at < {until}
     ) AS days
     CROSS JOIN states
 ),

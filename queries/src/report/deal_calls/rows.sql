@@ -55,9 +55,10 @@ spans AS (
         )) AS era
     FROM (
         SELECT
-            arrow_cast(min(started_at), 'Int64') / 2764800000000 AS first_era,
-            arrow_cast(max(started_at), 'Int64') / 2764800000000 AS last_era
-        FROM calls_current
+            arrow_cast(min(call.started_at), 'Int64') / 2764800000000 AS first_era,
+            arrow_cast(max(call.started_at), 'Int64') / 2764800000000 AS last_era
+        FROM calls_current AS call
+        WHERE {call_filters}
     ) AS eras
     CROSS JOIN open
 )
