@@ -218,19 +218,27 @@ fn a_death_while_states_are_folded_changes_no_answer() {
 fn a_fold_has_files_of_each_part_also_where_no_state_tells_of_it() {
     let place = Place::new();
     let calls = events::simulated_with(&place, 5, 200, &["--system", "freshcaller"]);
-    place.file("calls.ndjson", events::envelopes(&calls));
-    place.ok(&["import", "--enveloped", "calls.ndjson"]);
-    place.ok(&["rebuild", "--missing"]);
-    let folds = std::fs::read_dir(place.data().join("tables/_folded")).unwrap();
-    let mut folds = folds.map(|fold| fold.unwrap().path());
-    let of_calls = folds.find(|fold| fold.to_string_lossy().contains("/calls-")).unwrap();
-    let manifest = std::fs::read(of_calls.join("00000000000000000001.json")).unwrap();
-    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
-    for (part, files) in manifest["parts"].as_object().unwrap() {
+    let parts = |part: &[Event], number: usize| {
+        place.file("calls.ndjson", events::envelopes(part));
+        place.ok(&["import", "--enveloped", "calls.ndjson"]);
+        place.ok(&["rebuild", "--missing"]);
+        let folds = std::fs::read_dir(place.data().join("tables/_folded")).unwrap();
+        let mut folds = folds.map(|fold| fold.unwrap().path());
+        let of_calls = folds.find(|fold| fold.to_string_lossy().contains("/calls-")).unwrap();
+        let manifest = std::fs::read(of_calls.join(format!("{number:020}.json"))).unwrap();
+        let mut manifest: Value = serde_json::from_slice(&manifest).unwrap();
+        manifest["parts"].take()
+    };
+    let (first, rest) = calls.split_at(100);
+    let before = parts(first, 1);
+    for (part, files) in before.as_object().unwrap() {
         assert_eq!(files.as_array().map(Vec::len), Some(1), "{part}");
     }
-    assert_eq!(manifest["parts"]["phases"][0]["rows"], 0);
+    assert_eq!(before["phases"][0]["rows"], 0);
     assert_eq!(place.ok(&["report", "call-phases", "--by", "call"]).lines().count(), 1);
+    let after = parts(rest, 2);
+    assert_ne!(after["whole"], before["whole"]);
+    assert_eq!(after["phases"], before["phases"]);
     place.ok(&["verify"]);
 }
 

@@ -211,7 +211,8 @@ impl Work<'_> {
         keys: &RecordBatch,
     ) -> Result<Vec<FoldedFile>, QueryError> {
         let mut stay = Vec::new();
-        let none = fresh.as_ref().map(|rows| rows.slice(0, 0));
+        let columns = fresh.as_ref().map(RecordBatch::schema);
+        let empty = files.iter().find(|file| file.rows == 0).cloned();
         let mut pool = Vec::from_iter(fresh);
         for file in files {
             let folded = self.rows_of(&file, part).await?;
@@ -230,9 +231,14 @@ impl Work<'_> {
         }
         stay.extend(self.write(part, pool).await?);
         // Questions are asked of files: where there are no rows, one tells the columns.
-        if let (true, Some(none)) = (stay.is_empty(), none) {
-            let file = self.store.put(&self.fold.folder(), part.name, none).await;
-            stay.push(file.map_err(failed)?);
+        if let (true, Some(columns)) = (stay.is_empty(), columns) {
+            let none = RecordBatch::new_empty(columns);
+            stay.push(match empty {
+                Some(file) => file,
+                None => {
+                    self.store.put(&self.fold.folder(), part.name, none).await.map_err(failed)?
+                }
+            });
         }
         Ok(stay)
     }
