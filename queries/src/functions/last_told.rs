@@ -1,7 +1,7 @@
 //! `last_told(x) OVER (… ORDER BY …)`: the newest value that is not null, up to each row.
 //!
-//! `last_value(x) IGNORE NULLS` says the same, but looks back through the whole partition for each row:
-//! an agent of whom no state was ever told takes time by the square of their calls.
+//! `last_value(x) IGNORE NULLS` says the same, but looks back through the whole partition for each row: one
+//! in which nothing was ever told takes time by the square of its rows.
 
 use std::ops::Range;
 use std::sync::Arc;
