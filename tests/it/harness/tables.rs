@@ -134,7 +134,7 @@ pub fn reference(events: &[Event]) -> Contents {
     contents(&place)
 }
 
-/// Fails with the first rows that differ.
+/// Fails with the first rows that differ. The lines of both are sorted.
 pub fn assert_same(found: &Contents, expected: &Contents) {
     for (table, expected) in expected {
         let found = &found[table];
@@ -144,7 +144,7 @@ pub fn assert_same(found: &Contents, expected: &Contents) {
         let odd: Vec<_> = here.difference(&there).take(3).collect();
         let counts = (found.len(), expected.len());
         assert!(
-            lost.is_empty() && odd.is_empty() && counts.0 == counts.1,
+            found == expected,
             "{table} has {} rows, not {}; missing {lost:#?}; unexpected {odd:#?}",
             counts.0,
             counts.1
