@@ -270,9 +270,19 @@ fn tables_url(root: &str) -> Result<Url, Error> {
     if let Some(url) = Url::parse(root).ok().filter(|_| root.contains("://")) {
         return Ok(url);
     }
-    let path = std::path::absolute(root).map_err(Error::file("find", root))?;
+    let path = std::path::absolute(root).and_then(resolved).map_err(Error::file("find", root))?;
     Url::from_directory_path(&path)
         .map_err(|()| Error::usage(format!("tables cannot lie at {}", path.display())))
+}
+
+/// Without `..`, which a table's address must not have. The folder itself need not exist.
+fn resolved(path: PathBuf) -> std::io::Result<PathBuf> {
+    match (path.canonicalize(), path.parent(), path.file_name()) {
+        (Err(error), Some(folder), Some(name)) if error.kind() == std::io::ErrorKind::NotFound => {
+            Ok(resolved(folder.to_owned())?.join(name))
+        }
+        (found, _, _) => found,
+    }
 }
 
 /// The tokens of the data folder, made where they are missing, and those of the environment.

@@ -185,6 +185,17 @@ fn reports_are_listed_with_what_they_mean_and_a_user_adds_to_them() {
 }
 
 #[test]
+fn the_folder_is_found_by_a_way_that_leads_up() {
+    let place = filled();
+    let count = ["query", "SELECT count(*) AS n FROM calls"];
+    let name = place.path().file_name().unwrap().to_str().unwrap();
+    let told = place.ok(&[&["--data", &format!("../{name}/data")], &count[..]].concat());
+    assert_eq!(told, place.ok(&count));
+    let none = place.run(&[&["--data", "../none/of/them"], &count[..]].concat());
+    assert!(none.err.contains("no events yet"), "{none:#?}");
+}
+
+#[test]
 fn what_is_wrong_with_a_question_is_told_before_any_table_is_read() {
     let place = Place::new();
     place.file("rates.csv", "date,from,to,rate\n");
