@@ -2,6 +2,8 @@
 -- measures that several queries have, then for each report a query of its groups and measures. Numbers of simulated
 -- people are in E.164 as they are, and no currency is configured, so neither is asked for here.
 
+CREATE VIEW agents AS FROM folded_agents;
+
 CREATE VIEW calls AS FROM folded_calls WHERE is_deleted IS NOT TRUE;
 
 CREATE VIEW costs AS
@@ -28,6 +30,7 @@ CREATE VIEW stages AS
 SELECT
     account_id,
     CAST(id AS VARCHAR) AS stage_id,
+    name,
     CASE
         WHEN lower(forecast_type) IN ('closed won', 'won') THEN 'won'
         WHEN lower(forecast_type) IN ('closed lost', 'lost') THEN 'lost'
@@ -42,6 +45,7 @@ SELECT
     told.* EXCLUDE (outcome),
     coalesce(told.outcome, new_stages.outcome) AS outcome,
     old_stages.outcome AS old_outcome,
+    coalesce(new_stages.name, deal_stage_name) AS new_stage_name,
     CASE WHEN field = 'base_currency_amount' OR (field = 'amount' AND NOT has_base_amount) THEN delta END AS grown
 FROM told
 LEFT JOIN stages AS old_stages
@@ -63,7 +67,7 @@ WHERE field = 'deal_stage_id'
 WINDOW deal AS (PARTITION BY system, account_id, record_id ORDER BY changed_at, topic, "partition", "offset");
 
 CREATE VIEW stays AS
-SELECT stay.*, owner_id, worth, gone, outcome, (epoch_us(left_at) - epoch_us(entered_at)) / 1000000 AS seconds
+SELECT stay.*, owner_id, owner_name, stages.name AS stage_name, worth, gone, outcome, (epoch_us(left_at) - epoch_us(entered_at)) / 1000000 AS seconds
 FROM (
     SELECT
         deals.account_id, id AS deal_id,
@@ -155,15 +159,19 @@ quantile_disc(bill_duration_seconds, 0.5), quantile_disc(bill_duration_seconds, 
 count(*) - count(bill_duration_seconds)
 
 -- measures: changed
-count(*), count(DISTINCT deal_id), coalesce(sum(grown), 0),
+count(*), count(DISTINCT (system, account_id, deal_id)), coalesce(sum(grown), 0),
 count(*) FILTER (outcome = 'won'), coalesce(sum(amount) FILTER (outcome = 'won'), 0),
 count(*) FILTER (outcome = 'lost'), coalesce(sum(amount) FILTER (outcome = 'lost'), 0),
 count(*) FILTER (outcome = 'open' AND old_outcome IN ('won', 'lost'))
 
 -- asked: call-cost
 SELECT
-    agent_id, currency, {cost}
+    costed.agent_id, max(coalesce(agents.name, agent_name)), currency, {cost}
 FROM costed
+LEFT JOIN agents
+    ON agents.system = costed.system
+    AND agents.account_id IS NOT DISTINCT FROM costed.account_id
+    AND agents.agent_id = costed.agent_id
 GROUP BY ALL
 
 -- asked: call-cost --by day,number --tz Europe/Berlin
@@ -174,41 +182,43 @@ GROUP BY ALL
 
 -- asked: bill-duration
 SELECT
-    agent_id, {billed}
+    calls.agent_id, max(coalesce(agents.name, agent_name)), {billed}
 FROM calls
+LEFT JOIN agents
+    ON agents.system = calls.system
+    AND agents.account_id IS NOT DISTINCT FROM calls.account_id
+    AND agents.agent_id = calls.agent_id
 GROUP BY ALL
 
 -- asked: bill-duration --by week,team
 SELECT
-    CAST(date_trunc('week', started_at) AS DATE) AS week, team_id,
-    {billed}
+    CAST(date_trunc('week', started_at) AS DATE) AS week, team_id, max(team_name), {billed}
 FROM calls
 GROUP BY ALL
 
 -- asked: deal-changes --by owner,month
 SELECT
-    owner_id, CAST(date_trunc('month', changed_at) AS DATE) AS month,
-    {changed}
+    owner_id, max(owner_name), CAST(date_trunc('month', changed_at) AS DATE) AS month, {changed}
 FROM changes
 GROUP BY ALL
 
 -- asked: deal-changes --by to_stage
 SELECT
-    new, {changed}
+    new, max(new_stage_name), {changed}
 FROM changes
 WHERE field = 'deal_stage_id'
 GROUP BY ALL
 
 -- asked: deal-stages
 SELECT
-    stage_id, count(*), count(left_at), count(*) FILTER (left_at IS NULL AND NOT gone),
+    stage_id, max(stage_name), count(*), count(left_at), count(*) FILTER (left_at IS NULL AND NOT gone),
     coalesce(sum(worth) FILTER (left_at IS NULL AND NOT gone), 0),
     round(sum(seconds) / nullif(count(left_at) * 86400, 0), 6), round(quantile_disc(seconds, 0.5) / 86400, 6)
 FROM stays
 GROUP BY ALL
 
 -- asked: deal-slips --by owner
-SELECT owner_id, count(*), sum(days), coalesce(sum(amount) FILTER (place = 1), 0)
+SELECT owner_id, max(owner_name), count(*), sum(days), coalesce(sum(amount) FILTER (place = 1), 0)
 FROM (
     SELECT
         *,
@@ -225,10 +235,10 @@ FROM (
 GROUP BY ALL
 
 -- asked: deal-calls --by owner
-SELECT owner_id, currency, count(*), coalesce(sum(talk_seconds), 0), sum(cost)
+SELECT owner_id, max(owner_name), currency, count(*), coalesce(sum(talk_seconds), 0), sum(cost)
 FROM (
     SELECT DISTINCT
-        owner_id, currency, costed.system, costed.account_id, call_id, extension, talk_seconds, cost
+        owner_id, owner_name, currency, costed.system, costed.account_id, call_id, extension, talk_seconds, cost
     FROM stays
     INNER JOIN people
         ON people.deal_id = stays.deal_id AND people.account_id IS NOT DISTINCT FROM stays.account_id
@@ -240,32 +250,41 @@ GROUP BY ALL
 
 -- asked: agent-time
 SELECT
-    agent_id, day, state, coalesce(sum(seconds), 0), count(call_id), coalesce(sum(talked), 0) AS handled,
+    times.agent_id, max(agents.name), day, state, coalesce(sum(seconds), 0), count(call_id), coalesce(sum(talked), 0) AS handled,
     round(handled / nullif(sum(seconds) FILTER (NOT is_offline), 0), 6)
 FROM (
     SELECT
-        agent_id, CAST(midnight AS DATE) AS day, state, is_offline, seconds_of(midnight, since, until) AS seconds,
+        system, account_id, agent_id, CAST(midnight AS DATE) AS day, state, is_offline, seconds_of(midnight, since, until) AS seconds,
         NULL AS call_id, NULL AS talked
     FROM (SELECT *, unnest(days_of(since, until)) AS midnight FROM agent_spans WHERE until > since)
     UNION ALL
-    SELECT calls.agent_id, CAST(started_at AS DATE), state, is_offline, NULL, call_id, talk_seconds
+    SELECT calls.system, calls.account_id, calls.agent_id, CAST(started_at AS DATE), state, is_offline, NULL, call_id, talk_seconds
     FROM (SELECT *, coalesce(account_id, '') AS account FROM calls WHERE talk_seconds > 0 AND agent_id IS NOT NULL) AS calls
     ASOF LEFT JOIN agent_states
         ON agent_states.system = calls.system
         AND agent_states.account = calls.account
         AND agent_states.agent_id = calls.agent_id
         AND calls.started_at >= agent_states.event_time
-)
+) AS times
+LEFT JOIN agents
+    ON agents.system = times.system
+    AND agents.account_id IS NOT DISTINCT FROM times.account_id
+    AND agents.agent_id = times.agent_id
 GROUP BY ALL
 
 -- asked: call-phases
 SELECT
-    CAST(midnight AS DATE) AS day, agent_id, count(DISTINCT (system, account_id, call_id)),
+    CAST(midnight AS DATE) AS day, phases.agent_id, max(agents.name),
+    count(DISTINCT (phases.system, phases.account_id, call_id)),
     coalesce(sum(seconds) FILTER (state = 'ringing'), 0), coalesce(sum(seconds) FILTER (state = 'talking'), 0),
     coalesce(sum(seconds) FILTER (state = 'held'), 0), coalesce(sum(seconds) FILTER (state = 'parked'), 0),
     coalesce(sum(seconds) FILTER (state = 'wrap'), 0)
 FROM (
     SELECT *, seconds_of(midnight, began_at, ended_at) AS seconds
     FROM (SELECT *, unnest(days_of(began_at, ended_at)) AS midnight FROM folded_phases WHERE ended_at > began_at)
-)
+) AS phases
+LEFT JOIN agents
+    ON agents.system = phases.system
+    AND agents.account_id IS NOT DISTINCT FROM phases.account_id
+    AND agents.agent_id = phases.agent_id
 GROUP BY ALL

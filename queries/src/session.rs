@@ -40,7 +40,7 @@ pub(crate) fn session(
         .build_arc()?;
     let context = SessionContext::new_with_config_rt(config, runtime);
     functions::register(&context);
-    functions::register_settled(&context, &settings.tariffs, &settings.calendars);
+    functions::register_settled(&context, settings);
     let currencies = by_account("currency", &settings.account_currencies)?;
     context.register_table(ACCOUNT_CURRENCIES, Arc::new(currencies))?;
     let countries = by_account("country", &settings.account_countries)?;

@@ -27,6 +27,7 @@ Examples:
   ringlake report call-cost --by week --chart
   ringlake report call-cost --by month --chart=costs.svg
   ringlake report deal-changes --deal 1357538
+  ringlake report call-cost --by month --sql     # for psql or a BI tool: see `ringlake pg`
   ringlake report my-own --param team=7
 --since is the first moment counted, --until the first one not; both are read in --tz.")]
 pub struct Args {
@@ -43,6 +44,9 @@ pub struct Args {
     /// What the chart draws [default: the report's main measure]
     #[arg(long, value_name = "NAME", requires = "chart")]
     measure: Option<String>,
+    /// Print the SQL that it asks, to be asked over PostgreSQL's protocol or changed to taste
+    #[arg(long, conflicts_with_all = ["chart", "format", "output"])]
+    sql: bool,
     /// A value for a saved report
     #[arg(long = "param", value_name = "NAME=VALUE")]
     params: Vec<String>,
@@ -189,6 +193,9 @@ async fn run_built_in(args: Args, saved: &[saved::Saved], app: &App) -> Result<(
         }
         chart::check(&rendered, &plot.measure).map_err(asked_wrong)?;
     }
+    if args.sql {
+        return print(app, format!("{};\n", rendered.sql.trim_end()));
+    }
     let engine = wiring::engine(app.config()).await?;
     let answer = report::run(&engine, &request).await?;
     let draws = args.histogram && args.output.format.is_none() && args.output.output.is_none();
@@ -209,6 +216,9 @@ async fn run_saved(args: Args, saved: &[saved::Saved], app: &App) -> Result<(), 
     }
     if args.chart.is_some() || args.histogram {
         return Err(Error::usage(format!("{name} is a saved report, which is not drawn")));
+    }
+    if args.sql {
+        return Err(Error::usage(format!("{name} is a saved report: its SQL is its file")));
     }
     let Some(report) = saved.iter().find(|report| report.name() == name) else { return Ok(()) };
     let zone = args.question.tz.unwrap_or_else(|| app.config().time_zone.to_string());

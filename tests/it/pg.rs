@@ -38,6 +38,32 @@ fn asked(address: SocketAddr, commands: &[&str]) -> (String, String) {
     (text(&ended.stdout), text(&ended.stderr))
 }
 
+/// What somebody gives to a BI tool answers as the report does.
+#[test]
+fn the_sql_of_each_report_can_be_asked() {
+    let (place, _running, address) = answering();
+    let reports = [
+        "call-cost",
+        "bill-duration",
+        "deal-changes",
+        "deal-stages",
+        "deal-slips",
+        "deal-calls",
+        "agent-time",
+        "call-phases",
+    ];
+    for report in reports {
+        let asked_of = ["report", report, "--since", "2026", "--tz", "Asia/Seoul"];
+        let told = place.ok(&[&asked_of[..], &["--format", "csv"]].concat());
+        let sql = place.ok(&[&asked_of[..], &["--sql"]].concat());
+        let (answer, errors) = asked(address, &[&sql]);
+        // Digits and zones are written otherwise; names of columns and numbers of lines are not.
+        let shape = |csv: &str| (csv.lines().next().map(str::to_owned), csv.lines().count());
+        assert_eq!(shape(&answer), shape(&told), "{report}: {errors}");
+    }
+    assert_eq!(place.run(&["report", "call-cost", "--sql", "--chart"]).code, Some(2));
+}
+
 #[test]
 fn psql_asks_and_looks_around() {
     let (place, _running, address) = answering();

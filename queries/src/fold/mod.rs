@@ -138,6 +138,13 @@ pub const FOLDS: &[Fold] = &[
         &["system", "account_id", "user_id"],
         &[rows("_users_newest", &["user_id"])],
     ),
+    newest(
+        "deal_contacts",
+        &["deals"],
+        "_deal_contacts_told",
+        ID,
+        &[rows("_deal_contacts_newest", ID)],
+    ),
     newest("deal_stages", &["deals"], "_deal_stages_told", ID, &[rows("_deal_stages_newest", ID)]),
     newest(
         "deal_pipelines",

@@ -1,5 +1,6 @@
 //! The few functions that SQL lacks for exact answers.
 
+mod account;
 mod arrival;
 mod business;
 mod channel_state;
@@ -15,10 +16,9 @@ mod pairs;
 mod phone;
 mod ratio;
 mod seconds;
+mod tally;
 mod tariff;
 mod time_spans;
-
-use std::sync::Arc;
 
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use datafusion::prelude::SessionContext;
@@ -26,8 +26,7 @@ use datafusion::prelude::SessionContext;
 pub use country::calling_code;
 pub use numbers::exact_amount;
 
-use crate::calendars::Calendars;
-use crate::tariffs::Tariffs;
+use crate::engine::EngineSettings;
 
 /// A function that whoever asks in SQL may want.
 #[derive(Debug)]
@@ -83,11 +82,11 @@ pub const FUNCTIONS: &[Function] = &[
 ];
 
 /// Makes those known to a session that go by the settings.
-pub fn register_settled(
-    context: &SessionContext,
-    tariffs: &Arc<Tariffs>,
-    calendars: &Arc<Calendars>,
-) {
+pub fn register_settled(context: &SessionContext, settings: &EngineSettings) {
+    let EngineSettings { account_currencies, account_countries, tariffs, calendars, .. } = settings;
+    let of_account = |name, told| ScalarUDF::from(account::OfAccount::new(name, told));
+    context.register_udf(of_account("account_currency", account_currencies));
+    context.register_udf(of_account("account_country", account_countries));
     context.register_udf(ScalarUDF::from(tariff::TariffRating::new(tariffs.clone())));
     context.register_udf(ScalarUDF::from(business::BusinessSeconds::new(calendars.clone())));
 }
@@ -100,11 +99,14 @@ pub fn register(context: &SessionContext) {
     context.register_udf(ScalarUDF::from(numbers::SameValue::default()));
     context.register_udf(ScalarUDF::from(local::LocalTime::default()));
     context.register_udf(ScalarUDF::from(json_texts::JsonTexts::default()));
-    context.register_udf(ScalarUDF::from(phone::PhoneE164::default()));
+    context.register_udf(ScalarUDF::from(phone::Phone::e164()));
+    context.register_udf(ScalarUDF::from(phone::Phone::key()));
     context.register_udf(ScalarUDF::from(ratio::Ratio::default()));
     context.register_udf(ScalarUDF::from(convert::Converted::default()));
     context.register_udf(ScalarUDF::from(days::DayParts::default()));
     context.register_udf(ScalarUDF::from(seconds::SecondsBetween::default()));
+    context.register_udf(ScalarUDF::from(tally::RankOf::default()));
+    context.register_udaf(AggregateUDF::from(tally::Tally::default()));
     context.register_udaf(AggregateUDF::from(nearest_rank::NearestRank::default()));
     context.register_udaf(AggregateUDF::from(time_spans::TimeSpans::default()));
     context.register_udwf(WindowUDF::from(channel_state::ChannelState::default()));

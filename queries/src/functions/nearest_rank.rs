@@ -91,34 +91,44 @@ impl Ranked {
     }
 
     fn pick(&self, counted: &[Pair]) -> Option<i64> {
-        let total: i64 = counted.iter().map(|(_, count)| count).sum();
-        let place = (total.unsigned_abs() * self.percent).div_ceil(100);
-        let mut upto = 0;
-        let reaches = |(_, count): &&Pair| {
-            upto += count.unsigned_abs();
-            upto >= place
-        };
-        counted.iter().find(reaches).map(|(value, _)| *value)
+        let place = place(counted.iter().map(|(_, times)| *times), self.percent)?;
+        counted.get(place).map(|(value, _)| *value)
     }
+}
+
+/// Where the rank is in sorted values that were told so many times.
+pub(super) fn place(times: impl Iterator<Item = i64> + Clone, percent: u64) -> Option<usize> {
+    let total: i64 = times.clone().sum();
+    let place = (total.unsigned_abs() * percent).div_ceil(100);
+    let mut upto = 0;
+    times.into_iter().position(|times| {
+        upto += times.unsigned_abs();
+        upto >= place
+    })
+}
+
+/// The pair of each row's value.
+pub(super) fn told_once(columns: &[ArrayRef]) -> Result<Vec<Option<Pair>>> {
+    let Some(values) = columns.first() else {
+        return internal_err!("there is no value");
+    };
+    let once = |value| Some((value, 1));
+    if let Some(values) = values.as_primitive_opt::<Int64Type>() {
+        return Ok(values.iter().map(|value| value.and_then(once)).collect());
+    }
+    let wide = || exec_datafusion_err!("ranks are of values of up to 18 digits");
+    let values = values.as_primitive::<Decimal128Type>().iter();
+    values
+        .map(|value| match value {
+            Some(value) => i64::try_from(value).map(once).map_err(|_| wide()),
+            None => Ok(None),
+        })
+        .collect()
 }
 
 impl Rule for Ranked {
     fn pairs(&self, columns: &[ArrayRef]) -> Result<Vec<Option<Pair>>> {
-        let Some(values) = columns.first() else {
-            return internal_err!("nearest_rank takes a value");
-        };
-        let once = |value| Some((value, 1));
-        if let Some(values) = values.as_primitive_opt::<Int64Type>() {
-            return Ok(values.iter().map(|value| value.and_then(once)).collect());
-        }
-        let wide = || exec_datafusion_err!("nearest_rank takes values of up to 18 digits");
-        let values = values.as_primitive::<Decimal128Type>().iter();
-        values
-            .map(|value| match value {
-                Some(value) => i64::try_from(value).map(once).map_err(|_| wide()),
-                None => Ok(None),
-            })
-            .collect()
+        told_once(columns)
     }
 
     fn joins(held: &mut Pair, next: Pair) -> bool {

@@ -1,12 +1,13 @@
 //! `phone_e164(number, country)`: a number in E.164 form (`+4930901820`), so that two spellings of one
-//! number are equal.
+//! number are equal; `phone_key(number, country)`: the same as a whole number, a 1 before its digits, to join
+//! millions of calls by.
 //!
 //! A number without its calling code is read as one of `country`, by that country's trunk prefix; where
 //! no country is told it is null, since a guess would join strangers. An extension is no number.
 
 use std::sync::Arc;
 
-use arrow::array::{AsArray, StringArray};
+use arrow::array::{ArrayRef, AsArray, Int64Array, StringBuilder};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use datafusion::common::{Result, internal_err};
@@ -20,19 +21,33 @@ use super::country::calling_code;
 const DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
 
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub struct PhoneE164 {
+pub struct Phone {
+    form: Form,
     signature: Signature,
 }
 
-impl Default for PhoneE164 {
-    fn default() -> Self {
-        Self { signature: Signature::any(2, Volatility::Immutable) }
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Form {
+    E164,
+    Key,
+}
+
+impl Phone {
+    pub fn e164() -> Self {
+        Self { form: Form::E164, signature: Signature::any(2, Volatility::Immutable) }
+    }
+
+    pub fn key() -> Self {
+        Self { form: Form::Key, ..Self::e164() }
     }
 }
 
-impl ScalarUDFImpl for PhoneE164 {
+impl ScalarUDFImpl for Phone {
     fn name(&self) -> &str {
-        "phone_e164"
+        match self.form {
+            Form::E164 => "phone_e164",
+            Form::Key => "phone_key",
+        }
     }
 
     fn signature(&self) -> &Signature {
@@ -40,7 +55,10 @@ impl ScalarUDFImpl for PhoneE164 {
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Utf8)
+        Ok(match self.form {
+            Form::E164 => DataType::Utf8,
+            Form::Key => DataType::Int64,
+        })
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -48,42 +66,82 @@ impl ScalarUDFImpl for PhoneE164 {
         let columns =
             columns.iter().map(|c| cast(c, &DataType::Utf8)).collect::<Result<Vec<_>, _>>()?;
         let [numbers, countries] = columns.as_slice() else {
-            return internal_err!("phone_e164 takes a number and a country");
+            return internal_err!("{} takes a number and a country", self.name());
         };
+        let mut kept = String::new();
         let pairs = numbers.as_string::<i32>().iter().zip(countries.as_string::<i32>());
-        let numbers: StringArray =
-            pairs.map(|(number, country)| phone_e164(number?, country)).collect();
-        Ok(ColumnarValue::Array(Arc::new(numbers)))
+        let column: ArrayRef = match self.form {
+            Form::E164 => {
+                let mut texts = StringBuilder::new();
+                for (number, country) in pairs {
+                    texts.append_option(number.and_then(|number| e164(number, country, &mut kept)));
+                }
+                Arc::new(texts.finish())
+            }
+            Form::Key => {
+                let keys = pairs.map(|(number, country)| key(number?, country, &mut kept));
+                Arc::new(keys.collect::<Int64Array>())
+            }
+        };
+        Ok(ColumnarValue::Array(column))
     }
 }
 
-fn phone_e164(number: &str, country: Option<&str>) -> Option<String> {
-    let kept: String =
-        number.trim().chars().filter(|c| !c.is_whitespace() && !"-()./".contains(*c)).collect();
-    let (plus, digits) = match kept.strip_prefix('+') {
-        Some(rest) => (true, rest),
-        None => (false, kept.as_str()),
-    };
+/// Most vendors write numbers so.
+fn is_e164(number: &str) -> bool {
+    number.strip_prefix('+').is_some_and(|digits| {
+        DIGITS.contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}
+
+fn e164<'a>(number: &'a str, country: Option<&str>, kept: &'a mut String) -> Option<&'a str> {
+    if is_e164(number) {
+        return Some(number);
+    }
+    let (code, skipped) = digits(number, country, kept)?;
+    kept.replace_range(..skipped, code);
+    kept.insert(0, '+');
+    Some(kept)
+}
+
+/// Two numbers have one key if their digits are the same, zeros in front as well.
+fn key(number: &str, country: Option<&str>, kept: &mut String) -> Option<i64> {
+    let grown = |key, digit| key * 10 + i64::from(digit - b'0');
+    if is_e164(number) {
+        return Some(number.bytes().skip(1).fold(1, grown));
+    }
+    let (code, skipped) = digits(number, country, kept)?;
+    Some(code.bytes().chain(kept.bytes().skip(skipped)).fold(1, grown))
+}
+
+/// The international number as a calling code, which may be empty, and what follows in `kept` after so many bytes.
+fn digits(number: &str, country: Option<&str>, kept: &mut String) -> Option<(&'static str, usize)> {
+    kept.clear();
+    kept.extend(number.chars().filter(|c| !c.is_whitespace() && !"-()./".contains(*c)));
+    let plus = usize::from(kept.starts_with('+'));
+    let digits = kept.get(plus..)?;
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let country = country.map(|country| country.trim().to_ascii_uppercase());
-    let code = country.as_deref().and_then(calling_code);
-    let international = match (plus, digits.strip_prefix("00"), code) {
-        (true, _, _) => digits.to_owned(),
-        (false, Some(rest), _) => rest.to_owned(),
-        (false, None, Some("1")) => match digits.strip_prefix("011") {
-            Some(rest) => rest.to_owned(),
-            None if digits.len() == 11 && digits.starts_with('1') => digits.to_owned(),
-            None => format!("1{digits}"),
-        },
-        (false, None, Some(code)) => {
-            let trunk = trunk(country.as_deref().unwrap_or_default());
-            format!("{code}{}", digits.strip_prefix(trunk).unwrap_or(digits))
-        }
-        (false, None, None) => return None,
+    let (code, skipped) = match (plus, digits.starts_with("00")) {
+        (1, _) => ("", 1),
+        (_, true) => ("", 2),
+        (_, false) => within(digits, &country?.trim().to_ascii_uppercase())?,
     };
-    DIGITS.contains(&international.len()).then(|| format!("+{international}"))
+    DIGITS.contains(&(code.len() + kept.len() - skipped)).then_some((code, skipped))
+}
+
+/// The calling code of a number that is dialled within a country, and the bytes that it then begins after.
+fn within(digits: &str, country: &str) -> Option<(&'static str, usize)> {
+    Some(match calling_code(country)? {
+        "1" if digits.starts_with("011") => ("", 3),
+        "1" if digits.len() == 11 && digits.starts_with('1') => ("", 0),
+        "1" => ("1", 0),
+        code => {
+            let trunk = trunk(country);
+            (code, if digits.starts_with(trunk) { trunk.len() } else { 0 })
+        }
+    })
 }
 
 /// What is dialled before a number within the country and is no part of it. Italy's zero is.
@@ -98,7 +156,15 @@ fn trunk(country: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::phone_e164;
+    use super::{e164, key};
+
+    fn phone_e164(number: &str, country: Option<&str>) -> Option<String> {
+        let (mut kept, mut other) = (String::new(), String::from("left of the last"));
+        let text = e164(number, country, &mut kept).map(str::to_owned);
+        let expected = text.as_deref().map(|text| text.replace('+', "1").parse::<i64>().unwrap());
+        assert_eq!(key(number, country, &mut other), expected, "{number}");
+        text
+    }
 
     #[test]
     fn spellings_of_one_number_are_equal() {

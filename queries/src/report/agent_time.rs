@@ -3,22 +3,21 @@
 //! The templates call a state or a call of an agent `told_of`. The period cuts states, so the template
 //! has its bounds itself.
 
-use super::dimension::{agent_names, of};
-use super::{Behind, Column, Dimension, Filters, Kind, Report};
+use super::dimension::{agent, of};
+use super::{Behind, Column, Filters, Kind, Report, Sums};
+
+/// These events tell no names.
+pub const UNNAMED: &str = "CAST(NULL AS VARCHAR)";
 
 pub const AGENT_TIME: Report = Report {
     name: "agent-time",
     title: "how long agents were in each state, and what they handled in it",
     rows: include_str!("agent_time/rows.sql"),
-    sums: include_str!("agent_time/sums.sql"),
+    sums: Sums::Picked(include_str!("agent_time/sums.sql")),
     dimensions: &[
         of("system", "the product that told of the agent", "told_of.system"),
         of("account", "the vendor's account id", "told_of.account_id"),
-        Dimension {
-            label: Some("agents.name"),
-            join: Some(agent_names!("told_of")),
-            ..of("agent", "the agent", "told_of.agent_id")
-        },
+        agent("the agent", "told_of.agent_id", UNNAMED),
         of("presence", "the presence or state, as the vendor calls it", "told_of.presence"),
         of("day", "the day; a state that lasts over midnight is cut there", "told_of.day"),
         of("week", "the Monday of the week", "CAST(date_trunc('week', told_of.day) AS DATE)"),

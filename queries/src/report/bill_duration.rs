@@ -1,12 +1,12 @@
 //! `bill-duration`: what was billed against what was talked.
 
-use super::{Column, Kind, List, Report, calls};
+use super::{Column, Kind, List, Report, Sums, calls};
 
 pub const BILL_DURATION: Report = Report {
     name: "bill-duration",
     title: "what was billed against what was talked",
     rows: include_str!("bill_duration/rows.sql"),
-    sums: include_str!("bill_duration/sums.sql"),
+    sums: Sums::Picked(include_str!("bill_duration/sums.sql")),
     dimensions: calls::DIMENSIONS,
     default_by: &["agent"],
     always_by: &[],

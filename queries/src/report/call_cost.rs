@@ -1,6 +1,6 @@
 //! `call-cost`: what the calls cost.
 
-use super::{Column, Kind, Report, calls};
+use super::{Column, Kind, Report, Sums, calls};
 
 /// The currency as the last group, in all reports that sum costs.
 pub const CURRENCY: Column = Column {
@@ -13,7 +13,7 @@ pub const CALL_COST: Report = Report {
     name: "call-cost",
     title: "what the calls cost, per currency",
     rows: include_str!("call_cost/rows.sql"),
-    sums: include_str!("call_cost/sums.sql"),
+    sums: Sums::Picked(include_str!("call_cost/sums.sql")),
     dimensions: calls::DIMENSIONS,
     default_by: &["agent"],
     always_by: &[CURRENCY],

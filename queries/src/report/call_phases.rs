@@ -3,8 +3,8 @@
 //! The templates call a phase of a channel `told_of`. The period cuts phases, so the template has its
 //! bounds itself.
 
-use super::dimension::{agent_names, of};
-use super::{Behind, Column, Dimension, Filters, Kind, Report};
+use super::dimension::{agent, of};
+use super::{Behind, Column, Filters, Kind, Report, Sums};
 
 const fn seconds(name: &'static str, meaning: &'static str) -> Column {
     Column { name, kind: Kind::Seconds, meaning }
@@ -14,15 +14,11 @@ pub const CALL_PHASES: Report = Report {
     name: "call-phases",
     title: "how long agents' channels rang, talked, were held, parked and wrapped up",
     rows: include_str!("call_phases/rows.sql"),
-    sums: include_str!("call_phases/sums.sql"),
+    sums: Sums::Picked(include_str!("call_phases/sums.sql")),
     dimensions: &[
         of("system", "the product that told of the channel", "told_of.system"),
         of("account", "the vendor's account id", "told_of.account_id"),
-        Dimension {
-            label: Some("agents.name"),
-            join: Some(agent_names!("told_of")),
-            ..of("agent", "the agent whose channel it is", "told_of.agent_id")
-        },
+        agent("the agent whose channel it is", "told_of.agent_id", super::agent_time::UNNAMED),
         of("call", "the interaction", "told_of.call_id"),
         of("day", "the day; a phase that lasts over midnight is cut there", "told_of.day"),
         of("week", "the Monday of the week", "CAST(date_trunc('week', told_of.day) AS DATE)"),

@@ -2,17 +2,13 @@
 //!
 //! The templates call a row of `calls_current` `call`.
 
-use super::dimension::{agent_names, day, local, month, named, of, week};
+use super::dimension::{agent, day, local, month, named, of, week};
 use super::{Behind, Dimension, Filters};
 
 pub const DIMENSIONS: &[Dimension] = &[
     of("system", "the product that told of the call", "call.system"),
     of("account", "the vendor's account id", "call.account_id"),
-    Dimension {
-        label: Some("coalesce(agents.name, call.agent_name)"),
-        join: Some(agent_names!("call")),
-        ..of("agent", "the agent who talked to the customer", "call.agent_id")
-    },
+    agent("the agent who talked to the customer", "call.agent_id", "call.agent_name"),
     named(of("team", "the team the call was assigned to", "call.team_id"), "call.team_name"),
     named(of("queue", "the queue the call came by", "call.queue_id"), "call.queue_name"),
     of("number", "the account's own number", "call.\"number\""),

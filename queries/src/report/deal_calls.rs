@@ -5,13 +5,17 @@
 
 use super::call_cost::CURRENCY;
 use super::dimension::{day, month, named, of, week};
-use super::{Column, Filters, Kind, Report, calls};
+use super::{Column, Filters, Kind, Report, Sums, calls};
 
 pub const DEAL_CALLS: Report = Report {
     name: "deal-calls",
     title: "calls with the contacts and accounts of deals while these were open",
-    rows: include_str!("deal_calls/rows.sql"),
-    sums: include_str!("deal_calls/sums.sql"),
+    rows: concat!(include_str!("deal_calls/met.sql"), include_str!("deal_calls/rows.sql")),
+    sums: Sums::Whole(concat!(
+        include_str!("deal_calls/met.sql"),
+        ",\n",
+        include_str!("deal_calls/sums.sql")
+    )),
     dimensions: &[
         of("account", "the CRM's account id", "deal.account_id"),
         named(of("deal", "the deal", "deal.id"), "deal.name"),

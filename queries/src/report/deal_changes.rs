@@ -3,7 +3,7 @@
 //! The templates call a row of the view `deal_changes` `change`.
 
 use super::dimension::{day, month, named, of, week};
-use super::{Behind, Column, Dimension, Filters, Kind, List, Report};
+use super::{Behind, Column, Dimension, Filters, Kind, List, Report, Sums};
 
 const STAGE_CHANGES: &str = "change.field = 'deal_stage_id'";
 
@@ -11,7 +11,7 @@ pub const DEAL_CHANGES: Report = Report {
     name: "deal-changes",
     title: "what happened to the deals",
     rows: include_str!("deal_changes/rows.sql"),
-    sums: include_str!("deal_changes/sums.sql"),
+    sums: Sums::Picked(include_str!("deal_changes/sums.sql")),
     dimensions: &[
         of("account", "the vendor's account id", "change.account_id"),
         of("field", "the field that changed", "change.field"),

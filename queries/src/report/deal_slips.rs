@@ -3,13 +3,13 @@
 //! The templates call a row of the view `deal_changes` `change`.
 
 use super::dimension::{day, month, named, of, week};
-use super::{Behind, Column, Filters, Kind, Report};
+use super::{Behind, Column, Filters, Kind, Report, Sums};
 
 pub const DEAL_SLIPS: Report = Report {
     name: "deal-slips",
     title: "deals whose expected close moved to a later day",
     rows: include_str!("deal_slips/rows.sql"),
-    sums: include_str!("deal_slips/sums.sql"),
+    sums: Sums::Picked(include_str!("deal_slips/sums.sql")),
     dimensions: &[
         of("account", "the vendor's account id", "change.account_id"),
         named(of("deal", "the deal", "change.deal_id"), "change.deal_name"),

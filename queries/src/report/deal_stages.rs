@@ -3,13 +3,13 @@
 //! The templates call a row of the view `deal_stays` `stay`.
 
 use super::dimension::{named, of};
-use super::{Behind, Column, Filters, Kind, Report};
+use super::{Behind, Column, Filters, Kind, Report, Sums};
 
 pub const DEAL_STAGES: Report = Report {
     name: "deal-stages",
     title: "how many deals went through each stage, and how long they stayed",
     rows: include_str!("deal_stages/rows.sql"),
-    sums: include_str!("deal_stages/sums.sql"),
+    sums: Sums::Picked(include_str!("deal_stages/sums.sql")),
     dimensions: &[
         of("account", "the vendor's account id", "stay.account_id"),
         named(of("stage", "the stage", "stay.stage_id"), "stay.stage_name"),

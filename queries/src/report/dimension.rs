@@ -9,8 +9,8 @@ pub struct Dimension {
     pub(super) value: &'static str,
     /// The name of the value, where it can have one.
     pub(super) label: Option<&'static str>,
-    /// What the label needs beside the template's own tables.
-    pub(super) join: Option<&'static str>,
+    /// Whether it is an agent, who may have a newer name than the rows tell.
+    pub(super) is_agent: bool,
     /// Which rows have this dimension at all.
     pub(super) only: Option<&'static str>,
 }
@@ -23,11 +23,16 @@ impl Dimension {
 }
 
 pub const fn of(name: &'static str, meaning: &'static str, value: &'static str) -> Dimension {
-    Dimension { name, meaning, value, label: None, join: None, only: None }
+    Dimension { name, meaning, value, label: None, is_agent: false, only: None }
 }
 
 pub const fn named(dimension: Dimension, label: &'static str) -> Dimension {
     Dimension { label: Some(label), ..dimension }
+}
+
+/// An agent, with the name that the rows tell.
+pub const fn agent(meaning: &'static str, value: &'static str, label: &'static str) -> Dimension {
+    Dimension { is_agent: true, ..named(of("agent", meaning, value), label) }
 }
 
 /// An instant on the clocks of the report's zone.
@@ -57,23 +62,3 @@ macro_rules! month {
 }
 
 pub(crate) use {day, local, month, week};
-
-/// Joins the newest name of an agent to the template's row of this alias.
-macro_rules! agent_names {
-    ($row:literal) => {
-        concat!(
-            "LEFT JOIN agents
-    ON (agents.system IS NOT DISTINCT FROM ",
-            $row,
-            ".system)
-    AND (agents.account_id IS NOT DISTINCT FROM ",
-            $row,
-            ".account_id)
-    AND (agents.agent_id IS NOT DISTINCT FROM ",
-            $row,
-            ".agent_id)"
-        )
-    };
-}
-
-pub(crate) use agent_names;

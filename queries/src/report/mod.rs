@@ -58,8 +58,8 @@ pub struct Report {
     pub title: &'static str,
     /// The template of the things that count, one row each.
     rows: &'static str,
-    /// The template of the grouped answer, over `picked`, which is these rows.
-    sums: &'static str,
+    /// The template of the grouped answer.
+    sums: Sums,
     pub dimensions: &'static [Dimension],
     /// The groups where `--by` is not given; empty where the report is then a list.
     pub default_by: &'static [&'static str],
@@ -72,6 +72,15 @@ pub struct Report {
     histogram: Option<&'static List>,
     filters: Filters,
     behind: Behind,
+}
+
+/// How the things that count are summed.
+#[derive(Debug)]
+enum Sums {
+    /// Over `picked`, which is the rows.
+    Picked(&'static str),
+    /// In a query of its own, which begins as that of the rows does.
+    Whole(&'static str),
 }
 
 /// An answer that is no group's sums: the rows themselves, or how they lie.

@@ -5,7 +5,7 @@ use ringlake_transform::SYSTEMS;
 
 use super::period::{self, Period};
 use super::template::{Pieces, instant, quote};
-use super::{Column, Dimension, Kind, Report, ReportRequest, by_name};
+use super::{Column, Dimension, Kind, Report, ReportRequest, Sums, by_name};
 use crate::currencies;
 use crate::error::QueryError;
 
@@ -63,7 +63,11 @@ pub fn render(request: &ReportRequest) -> Result<Rendered, QueryError> {
     } else if let Some(list) = list {
         (over("items", &rows, &fill(list.sql)), kinds(list.columns))
     } else {
-        (over("picked", &rows, &fill(report.sums)), grouped_columns(report, &dimensions))
+        let sql = match report.sums {
+            Sums::Picked(sums) => over("picked", &rows, &fill(sums)),
+            Sums::Whole(sums) => fill(sums),
+        };
+        (sql, grouped_columns(report, &dimensions))
     };
     Ok(Rendered {
         sql,

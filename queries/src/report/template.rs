@@ -25,6 +25,11 @@ const TOLD_COST: &str = "coalesce(told.cost, call.cost)";
 const TOLD_CURRENCY: &str =
     "CASE WHEN told.cost IS NOT NULL THEN told.currency ELSE call.currency END";
 const DAY: &str = day!("call.started_at");
+/// The newest names of the agents of `part`, which has the system and account of each.
+const AGENTS: &str = "LEFT JOIN agents
+    ON (agents.system IS NOT DISTINCT FROM part.system)
+    AND (agents.account_id IS NOT DISTINCT FROM part.account_id)
+    AND (agents.agent_id IS NOT DISTINCT FROM part.by_agent)";
 /// The first of a call's rows, which stands for the call where its currencies are made one.
 const FIRST_ROW: &str = "row_number() OVER (
         PARTITION BY call.system, call.account_id, call.call_id, call.extension ORDER BY told.currency
@@ -54,19 +59,18 @@ impl Pieces {
             ("call_values", values(&of_call, str::to_owned)),
             ("deal_groups", values(&of_deal, |label| format!("max({label})"))),
             ("deal_keys", keys(&of_deal, |name| format!("\"by_{name}\", "))),
-            (
-                "deal_columns",
-                each(
-                    &of_deal,
-                    |name| format!("spans.\"by_{name}\""),
-                    |name| format!("spans.\"by_{name}\""),
-                ),
-            ),
-            ("joins", joins(dimensions)),
+            ("deal_fields", same(&of_deal, |name| format!("'by_{name}', \"by_{name}\""))),
+            ("deal_held", same(&of_deal, |name| format!("held['by_{name}'] AS \"by_{name}\""))),
+            ("deal_columns", same(&of_deal, |name| format!("\"by_{name}\""))),
+            ("call_parts", parts(&of_call)),
+            ("call_keys", keys(&of_call, |name| format!("\"by_{name}\", "))),
+            ("never", bound(None, LAST)),
+            ("agents", agents(dimensions).to_owned()),
             ("filters", all_of(conditions)),
             ("call_filters", all_of(&for_call)),
             ("deal_filters", all_of(&for_deal)),
             ("groups", groups(dimensions)),
+            ("parts", parts(dimensions)),
             (
                 "regroups",
                 each(
@@ -75,11 +79,8 @@ impl Pieces {
                     |name| format!("max(\"{name}\") AS \"{name}\""),
                 ),
             ),
-            ("shown", each(dimensions, quoted, quoted)),
-            (
-                "of_spans",
-                each(dimensions, |n| format!("spans.\"{n}\""), |n| format!("spans.\"{n}\"")),
-            ),
+            ("shown", same(dimensions, |name| format!("\"{name}\""))),
+            ("of_spans", same(dimensions, |name| format!("spans.\"{name}\""))),
             ("keys", keys(dimensions, |name| format!("\"by_{name}\", "))),
             ("group_keys", keys(dimensions, |name| format!("\"{name}\", "))),
             ("order", keys(dimensions, |name| format!("\"{name}\" NULLS LAST, "))),
@@ -149,7 +150,7 @@ fn money(conversion: Option<(&'static str, Option<&Rates>)>) -> Vec<(&'static st
     pieces
 }
 
-/// `call.agent_id AS "by_agent", agents.name AS "by_agent_name", `, with what is to be made of names.
+/// `call.team_id AS "by_team", call.team_name AS "by_team_name", `, with what is to be made of names.
 fn values(dimensions: &[&Dimension], name_of: impl Fn(&str) -> String) -> String {
     let mut text = String::new();
     for Dimension { name, value, label, .. } in dimensions {
@@ -166,15 +167,25 @@ fn all_of(conditions: &[impl AsRef<str>]) -> String {
     if conditions.is_empty() { "true".to_owned() } else { conditions.join("\n    AND ") }
 }
 
-/// `by_agent AS agent, max(by_agent_name) AS agent_name, `: a value has one name, so any of a group will
+/// `by_team AS team, max(by_team_name) AS team_name, `: a value has one name, so any of a group will
 /// do.
 fn groups(dimensions: &[&Dimension]) -> String {
-    let value = |name: &str| format!("\"by_{name}\" AS \"{name}\"");
-    each(dimensions, value, |name| format!("max(\"by_{name}\") AS \"{name}\""))
+    let mut text = String::new();
+    for Dimension { name, label, is_agent, .. } in dimensions {
+        text.push_str(&format!("\"by_{name}\" AS \"{name}\", "));
+        let told = format!("\"by_{name}_name\"");
+        let named = if *is_agent { format!("coalesce(agents.name, {told})") } else { told };
+        if label.is_some() {
+            text.push_str(&format!("max({named}) AS \"{name}_name\", "));
+        }
+    }
+    text
 }
 
-fn quoted(name: &str) -> String {
-    format!("\"{name}\"")
+/// `by_team, max(by_team_name) AS by_team_name, `: the same, to be grouped once more.
+fn parts(dimensions: &[&Dimension]) -> String {
+    let value = |name: &str| format!("\"by_{name}\"");
+    each(dimensions, value, |name| format!("max(\"by_{name}\") AS \"by_{name}\""))
 }
 
 /// The columns of the dimensions, names behind their values.
@@ -195,12 +206,19 @@ fn each(
     text
 }
 
+/// The same, names as values.
+fn same(dimensions: &[&Dimension], column: impl Fn(&str) -> String) -> String {
+    each(dimensions, &column, &column)
+}
+
 fn keys(dimensions: &[&Dimension], key: impl Fn(&str) -> String) -> String {
     dimensions.iter().map(|dimension| key(dimension.name)).collect()
 }
 
-fn joins(dimensions: &[&Dimension]) -> String {
-    let mut joins: Vec<&str> = dimensions.iter().filter_map(|dimension| dimension.join).collect();
-    joins.dedup();
-    joins.join("\n")
+/// The newest names of agents, beside parts of their groups.
+fn agents(dimensions: &[&Dimension]) -> &'static str {
+    match dimensions.iter().any(|dimension| dimension.is_agent) {
+        true => AGENTS,
+        false => "",
+    }
 }

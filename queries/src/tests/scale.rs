@@ -1,6 +1,7 @@
 //! A report over more states than fit one batch.
 
-use super::{Tables, report_csv};
+use super::{Tables, report_csv, request, sql_csv};
+use crate::report;
 
 #[tokio::test]
 async fn a_report_over_ten_thousand_states_and_legs() {
@@ -33,4 +34,19 @@ async fn a_report_over_ten_thousand_states_and_legs() {
     let got = report_csv(&engine, "call-cost", &[]).await;
     assert_eq!(got.lines().count(), 51);
     assert_eq!(got.lines().nth(1), Some("0,,USD,100,100,6000,2.0000,0.020000,0.020000"));
+}
+
+/// They are named thrice, and take as long as all the rest.
+#[tokio::test]
+async fn the_spans_of_deals_are_computed_once() {
+    let engine = Tables::default().engine();
+    for options in [
+        &[("by", "deal")][..],
+        &[("by", "owner,outcome,agent,month"), ("tz", "Europe/Berlin")],
+        &[("by", "pipeline"), ("system", "freshsales"), ("deal", "7"), ("since", "2026")],
+    ] {
+        let asked = report::render(&request("deal-calls", options)).unwrap();
+        let plan = sql_csv(&engine, &format!("EXPLAIN {}", asked.sql)).await;
+        assert!(plan.contains("ScalarSubqueryExec: subqueries=1"), "{options:?}: {plan}");
+    }
 }

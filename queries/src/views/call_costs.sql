@@ -4,10 +4,9 @@ SELECT
     costs.system,
     costs.account_id,
     costs.call_id,
-    upper(coalesce(costs.currency, account_currencies.currency)) AS currency,
+    upper(coalesce(costs.currency, account_currency(costs.account_id))) AS currency,
     sum(costs.cost) AS cost,
     'vendor' AS cost_source,
     costs.is_split
 FROM _call_cost_lines AS costs
-LEFT JOIN account_currencies ON account_currencies.account_id = costs.account_id
 GROUP BY 1, 2, 3, 4, costs.is_split

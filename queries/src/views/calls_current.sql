@@ -28,7 +28,7 @@ SELECT
     whole.talk_basis,
     whole.cost,
     CASE
-        WHEN cost_is_own THEN upper(coalesce(whole.currency, account_currencies.currency))
+        WHEN cost_is_own THEN upper(coalesce(whole.currency, account_currency(whole.account_id)))
         ELSE whole.currency
     END AS currency,
     CASE WHEN whole.cost IS NOT NULL THEN 'vendor' END AS cost_source,
@@ -37,5 +37,4 @@ SELECT
     recording_url,
     last_event_time
 FROM _calls_whole AS whole
-LEFT JOIN account_currencies ON account_currencies.account_id = whole.account_id
 WHERE is_deleted IS NOT TRUE

@@ -17,7 +17,7 @@ SELECT
     CASE
         WHEN changed.field <> 'base_currency_amount' OR changed.exchange_rate = 1
             THEN changed.currency_code
-        ELSE account_currencies.currency
+        ELSE account_currency(changed.account_id)
     END AS currency,
     changed.actor_id AS changed_by,
     changed.actor_name AS changed_by_name,
@@ -51,5 +51,4 @@ LEFT JOIN deal_stages AS new_stages
         CAST(new_stages.id AS VARCHAR)
         IS NOT DISTINCT FROM CASE WHEN changed.field = 'deal_stage_id' THEN changed.new END
     )
-LEFT JOIN account_currencies ON account_currencies.account_id = changed.account_id
 WHERE changed.differs

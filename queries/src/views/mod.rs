@@ -265,6 +265,16 @@ pub const VIEWS: &[View] = &[
         sql: include_str!("deal_pipelines.sql"),
     },
     View {
+        name: "_deal_contacts_told",
+        row_is: "the people of one deal, each time a state told them",
+        sql: include_str!("deal_contacts_told.sql"),
+    },
+    View {
+        name: "_deal_contacts_newest",
+        row_is: "the people of one deal, when a state told them last",
+        sql: newest!("_deal_contacts_told", "id", ""),
+    },
+    View {
         name: "deal_value_names",
         row_is: "the name of one id that a deal's field can hold",
         sql: include_str!("deal_value_names.sql"),

@@ -103,5 +103,4 @@ SELECT
     {values}
     told_of.*
 FROM told_of
-{joins}
 WHERE {filters}

@@ -8,11 +8,23 @@ SELECT
 FROM (
     SELECT
         {groups}
-        coalesce(sum(seconds), 0) AS seconds,
-        sum(seconds) FILTER (WHERE NOT is_offline) AS working_seconds,
-        count(call_id) AS calls,
-        coalesce(sum(talked_seconds), 0) AS talked_seconds
-    FROM picked
+        sum(seconds) AS seconds,
+        sum(working_seconds) AS working_seconds,
+        sum(calls) AS calls,
+        sum(talked_seconds) AS talked_seconds
+    FROM (
+        SELECT
+            {parts}
+            system,
+            account_id,
+            coalesce(sum(seconds), 0) AS seconds,
+            sum(seconds) FILTER (WHERE NOT is_offline) AS working_seconds,
+            count(call_id) AS calls,
+            coalesce(sum(talked_seconds), 0) AS talked_seconds
+        FROM picked
+        GROUP BY {keys} system, account_id
+    ) AS part
+    {agents}
     GROUP BY {keys} true
 ) AS summed
 ORDER BY {order} seconds

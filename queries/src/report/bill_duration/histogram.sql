@@ -9,22 +9,27 @@ bins AS (
     ) AS listed
 ),
 counted AS (
-    SELECT {groups} bin, count(*) AS calls
+    SELECT {groups} bin, sum(calls) AS calls
     FROM (
-        SELECT
-            *,
-            CASE
-                WHEN billed_seconds <= 0 THEN 1 WHEN billed_seconds <= 6 THEN 2
-                WHEN billed_seconds <= 30 THEN 3 WHEN billed_seconds <= 60 THEN 4
-                WHEN billed_seconds <= 120 THEN 5 WHEN billed_seconds <= 180 THEN 6
-                WHEN billed_seconds <= 300 THEN 7 WHEN billed_seconds <= 600 THEN 8
-                WHEN billed_seconds <= 900 THEN 9 WHEN billed_seconds <= 1800 THEN 10
-                WHEN billed_seconds <= 3600 THEN 11 WHEN billed_seconds <= 7200 THEN 12
-                ELSE 13
-            END AS bin
-        FROM picked
-        WHERE billed_seconds IS NOT NULL
-    ) AS binned
+        SELECT {parts} system, account_id, bin, count(*) AS calls
+        FROM (
+            SELECT
+                *,
+                CASE
+                    WHEN billed_seconds <= 0 THEN 1 WHEN billed_seconds <= 6 THEN 2
+                    WHEN billed_seconds <= 30 THEN 3 WHEN billed_seconds <= 60 THEN 4
+                    WHEN billed_seconds <= 120 THEN 5 WHEN billed_seconds <= 180 THEN 6
+                    WHEN billed_seconds <= 300 THEN 7 WHEN billed_seconds <= 600 THEN 8
+                    WHEN billed_seconds <= 900 THEN 9 WHEN billed_seconds <= 1800 THEN 10
+                    WHEN billed_seconds <= 3600 THEN 11 WHEN billed_seconds <= 7200 THEN 12
+                    ELSE 13
+                END AS bin
+            FROM picked
+            WHERE billed_seconds IS NOT NULL
+        ) AS binned
+        GROUP BY {keys} system, account_id, bin
+    ) AS part
+    {agents}
     GROUP BY {keys} bin
 ),
 -- Every bin from the first that holds a call to the last, so that the shape is not torn.

@@ -17,5 +17,4 @@ SELECT
     call.cost_source,
     call.tariff
 FROM calls_current AS call
-{joins}
 WHERE {filters}

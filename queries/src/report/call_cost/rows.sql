@@ -25,5 +25,4 @@ SELECT
 FROM calls_current AS call
 {told_costs}
 {rates}
-{joins}
 WHERE {filters}

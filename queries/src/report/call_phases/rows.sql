@@ -2,7 +2,10 @@
 WITH parts AS (
     SELECT *, unnest(day_parts(began_at, ended_at, '{zone}')) AS part
     FROM (
-        SELECT * REPLACE (greatest(began_at, {since}) AS began_at, least(ended_at, {until}) AS ended_at)
+        SELECT
+            system, account_id, call_id, channel_id, agent_id, state,
+            greatest(began_at, {since}) AS began_at, least(ended_at, {until}) AS ended_at,
+            topic, "partition", "offset", next_topic, next_partition, next_offset
         FROM channel_phases
     ) AS cut
 ),
@@ -18,5 +21,4 @@ SELECT
     {values}
     told_of.*
 FROM told_of
-{joins}
 WHERE {filters}
