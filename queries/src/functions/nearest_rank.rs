@@ -86,10 +86,6 @@ impl Ranked {
         Ok(Self { percent: percent.unsigned_abs(), value })
     }
 
-    fn scale(&self) -> i8 {
-        if let DataType::Decimal128(_, scale) = self.value { scale } else { 0 }
-    }
-
     fn pick(&self, counted: &[Pair]) -> Option<i64> {
         let place = place(counted.iter().map(|(_, times)| *times), self.percent)?;
         counted.get(place).map(|(value, _)| *value)
@@ -105,6 +101,29 @@ pub(super) fn place(times: impl Iterator<Item = i64> + Clone, percent: u64) -> O
         upto += times.unsigned_abs();
         upto >= place
     })
+}
+
+/// Two pairs of one value are one, told as often as both.
+pub(super) fn add_times(held: &mut Pair, next: Pair) -> bool {
+    let same = next.0 == held.0;
+    if same {
+        held.1 += next.1;
+    }
+    same
+}
+
+/// Values of pairs in the type that they were told in.
+pub(super) fn as_told(
+    values: impl Iterator<Item = Option<i64>>,
+    told: &DataType,
+) -> Result<ArrayRef> {
+    let values = Decimal128Array::from_iter(values.map(|value| value.map(i128::from)));
+    let values = values.with_precision_and_scale(DECIMAL128_MAX_PRECISION, scale(told))?;
+    Ok(cast(&values, told)?)
+}
+
+pub(super) fn scale(told: &DataType) -> i8 {
+    if let DataType::Decimal128(_, scale) = told { *scale } else { 0 }
 }
 
 /// The pair of each row's value.
@@ -132,18 +151,11 @@ impl Rule for Ranked {
     }
 
     fn joins(held: &mut Pair, next: Pair) -> bool {
-        let same = next.0 == held.0;
-        if same {
-            held.1 += next.1;
-        }
-        same
+        add_times(held, next)
     }
 
     fn answers(&self, groups: &[Vec<Pair>]) -> Result<ArrayRef> {
-        let picked = groups.iter().map(|counted| self.pick(counted).map(i128::from));
-        let picked = Decimal128Array::from_iter(picked)
-            .with_precision_and_scale(DECIMAL128_MAX_PRECISION, self.scale())?;
-        Ok(cast(&picked, &self.value)?)
+        as_told(groups.iter().map(|counted| self.pick(counted)), &self.value)
     }
 }
 

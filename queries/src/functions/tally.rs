@@ -6,9 +6,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, AsArray, Decimal128Array, Int64Array, ListArray, StructArray, UInt64Array,
-};
+use arrow::array::{ArrayRef, AsArray, Int64Array, ListArray, StructArray, UInt64Array};
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::{cast, take};
 use arrow::datatypes::{
@@ -22,7 +20,7 @@ use datafusion::logical_expr::{
     ScalarUDFImpl, Signature, Volatility,
 };
 
-use super::nearest_rank::{place, told_once};
+use super::nearest_rank::{add_times, as_told, place, scale, told_once};
 use super::pairs::{Groups, Pair, Rule, Whole, state_field};
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -95,10 +93,6 @@ fn value_of(tally: &DataType) -> Result<DataType> {
     }
 }
 
-fn scale(value: &DataType) -> i8 {
-    if let DataType::Decimal128(_, scale) = value { *scale } else { 0 }
-}
-
 /// Pairs of a value, in units of its last digit, and how often it was told.
 #[derive(Clone, Debug)]
 struct Counted {
@@ -117,19 +111,14 @@ impl Rule for Counted {
     }
 
     fn joins(held: &mut Pair, next: Pair) -> bool {
-        let same = next.0 == held.0;
-        if same {
-            held.1 += next.1;
-        }
-        same
+        add_times(held, next)
     }
 
     fn answers(&self, groups: &[Vec<Pair>]) -> Result<ArrayRef> {
         let pairs = || groups.iter().flatten();
-        let values = Decimal128Array::from_iter_values(pairs().map(|(value, _)| (*value).into()))
-            .with_precision_and_scale(DECIMAL128_MAX_PRECISION, scale(&self.value))?;
+        let values = as_told(pairs().map(|(value, _)| Some(*value)), &self.value)?;
         let times = Int64Array::from_iter_values(pairs().map(|(_, times)| *times));
-        let columns: Vec<ArrayRef> = vec![cast(&values, &self.value)?, Arc::new(times)];
+        let columns: Vec<ArrayRef> = vec![values, Arc::new(times)];
         let told = StructArray::try_new(fields(&self.value), columns, None)?;
         let offsets = OffsetBuffer::from_lengths(groups.iter().map(Vec::len));
         Ok(Arc::new(ListArray::try_new(item(&self.value), offsets, Arc::new(told), None)?))
