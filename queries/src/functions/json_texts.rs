@@ -2,7 +2,8 @@
 //! vendor's JSON as it came. `member` names the array in an object, or is empty where the text itself
 //! is the array; of items that are objects it takes the first of the comma-parted `keys` they have.
 
-use std::fmt;
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, ListBuilder, StringBuilder};
@@ -12,7 +13,6 @@ use datafusion::common::{Result, ScalarValue, exec_err, internal_err};
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -71,72 +71,13 @@ fn texts(json: &str, member: &str, keys: &[&str]) -> Vec<String> {
     items(json, member).unwrap_or_default().iter().filter_map(|item| text_of(item, keys)).collect()
 }
 
-/// The array's items. What is before it in the object is only passed over, and what follows is not read.
+/// The array's items. What is beside it in the object is only passed over.
 fn items(json: &str, member: &str) -> Option<Vec<Value>> {
     if member.is_empty() {
         return serde_json::from_str(json).ok();
     }
-    let mut found = None;
-    let seek = Seek { member, found: &mut found };
-    // It stops where it has found it, which the parser takes for an error.
-    let _ = seek.deserialize(&mut serde_json::Deserializer::from_str(json));
-    serde_json::from_str(found?.get()).ok()
-}
-
-/// Looks for a member of an object.
-struct Seek<'s, 'json> {
-    member: &'s str,
-    found: &'s mut Option<&'json RawValue>,
-}
-
-impl<'json> DeserializeSeed<'json> for Seek<'_, 'json> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'json>>(self, json: D) -> Result<(), D::Error> {
-        json.deserialize_map(self)
-    }
-}
-
-impl<'json> Visitor<'json> for Seek<'_, 'json> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'json>>(self, mut members: A) -> Result<(), A::Error> {
-        while let Some(is_it) = members.next_key_seed(Is(self.member))? {
-            if is_it {
-                *self.found = Some(members.next_value()?);
-                return Ok(());
-            }
-            members.next_value::<IgnoredAny>()?;
-        }
-        Ok(())
-    }
-}
-
-/// Whether a key is this one.
-struct Is<'s>(&'s str);
-
-impl<'json> DeserializeSeed<'json> for Is<'_> {
-    type Value = bool;
-
-    fn deserialize<D: Deserializer<'json>>(self, key: D) -> Result<bool, D::Error> {
-        key.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Is<'_> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<bool, E> {
-        Ok(key == self.0)
-    }
+    let members: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_str(json).ok()?;
+    serde_json::from_str(members.get(member)?.get()).ok()
 }
 
 fn text_of(item: &Value, keys: &[&str]) -> Option<String> {

@@ -3,11 +3,8 @@
 //! The templates call a state or a call of an agent `told_of`. The period cuts states, so the template
 //! has its bounds itself.
 
-use super::dimension::{agent, of};
+use super::dimension::{UNNAMED, agent, of};
 use super::{Behind, Column, Filters, Kind, Report, Sums};
-
-/// These events tell no names.
-pub const UNNAMED: &str = "CAST(NULL AS VARCHAR)";
 
 pub const AGENT_TIME: Report = Report {
     name: "agent-time",

@@ -3,7 +3,7 @@
 //! The templates call a phase of a channel `told_of`. The period cuts phases, so the template has its
 //! bounds itself.
 
-use super::dimension::{agent, of};
+use super::dimension::{UNNAMED, agent, of};
 use super::{Behind, Column, Filters, Kind, Report, Sums};
 
 const fn seconds(name: &'static str, meaning: &'static str) -> Column {
@@ -18,7 +18,7 @@ pub const CALL_PHASES: Report = Report {
     dimensions: &[
         of("system", "the product that told of the channel", "told_of.system"),
         of("account", "the vendor's account id", "told_of.account_id"),
-        agent("the agent whose channel it is", "told_of.agent_id", super::agent_time::UNNAMED),
+        agent("the agent whose channel it is", "told_of.agent_id", UNNAMED),
         of("call", "the interaction", "told_of.call_id"),
         of("day", "the day; a phase that lasts over midnight is cut there", "told_of.day"),
         of("week", "the Monday of the week", "CAST(date_trunc('week', told_of.day) AS DATE)"),

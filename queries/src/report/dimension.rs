@@ -30,6 +30,9 @@ pub const fn named(dimension: Dimension, label: &'static str) -> Dimension {
     Dimension { label: Some(label), ..dimension }
 }
 
+/// The name of an agent where rows tell none.
+pub const UNNAMED: &str = "CAST(NULL AS VARCHAR)";
+
 /// An agent, with the name that the rows tell.
 pub const fn agent(meaning: &'static str, value: &'static str, label: &'static str) -> Dimension {
     Dimension { is_agent: true, ..named(of("agent", meaning, value), label) }

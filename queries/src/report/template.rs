@@ -62,7 +62,7 @@ impl Pieces {
             ("deal_fields", same(&of_deal, |name| format!("'by_{name}', \"by_{name}\""))),
             ("deal_held", same(&of_deal, |name| format!("held['by_{name}'] AS \"by_{name}\""))),
             ("deal_columns", same(&of_deal, |name| format!("\"by_{name}\""))),
-            ("call_parts", parts(&of_call)),
+            ("call_parts", maxima(&of_call, |name| format!("\"by_{name}\""))),
             ("call_keys", keys(&of_call, |name| format!("\"by_{name}\", "))),
             ("never", bound(None, LAST)),
             ("agents", agents(dimensions).to_owned()),
@@ -70,15 +70,8 @@ impl Pieces {
             ("call_filters", all_of(&for_call)),
             ("deal_filters", all_of(&for_deal)),
             ("groups", groups(dimensions)),
-            ("parts", parts(dimensions)),
-            (
-                "regroups",
-                each(
-                    dimensions,
-                    |name| format!("\"{name}\""),
-                    |name| format!("max(\"{name}\") AS \"{name}\""),
-                ),
-            ),
+            ("parts", maxima(dimensions, |name| format!("\"by_{name}\""))),
+            ("regroups", maxima(dimensions, |name| format!("\"{name}\""))),
             ("shown", same(dimensions, |name| format!("\"{name}\""))),
             ("of_spans", same(dimensions, |name| format!("spans.\"{name}\""))),
             ("keys", keys(dimensions, |name| format!("\"by_{name}\", "))),
@@ -152,14 +145,10 @@ fn money(conversion: Option<(&'static str, Option<&Rates>)>) -> Vec<(&'static st
 
 /// `call.team_id AS "by_team", call.team_name AS "by_team_name", `, with what is to be made of names.
 fn values(dimensions: &[&Dimension], name_of: impl Fn(&str) -> String) -> String {
-    let mut text = String::new();
-    for Dimension { name, value, label, .. } in dimensions {
-        text.push_str(&format!("{value} AS \"by_{name}\", "));
-        if let Some(label) = label {
-            text.push_str(&format!("{} AS \"by_{name}_name\", ", name_of(label)));
-        }
-    }
-    text
+    let value = |Dimension { name, value, .. }: &Dimension| format!("{value} AS \"by_{name}\"");
+    each(dimensions, value, |Dimension { name, .. }, told| {
+        format!("{} AS \"by_{name}_name\"", name_of(told))
+    })
 }
 
 fn all_of(conditions: &[impl AsRef<str>]) -> String {
@@ -170,45 +159,47 @@ fn all_of(conditions: &[impl AsRef<str>]) -> String {
 /// `by_team AS team, max(by_team_name) AS team_name, `: a value has one name, so any of a group will
 /// do.
 fn groups(dimensions: &[&Dimension]) -> String {
-    let mut text = String::new();
-    for Dimension { name, label, is_agent, .. } in dimensions {
-        text.push_str(&format!("\"by_{name}\" AS \"{name}\", "));
+    let value = |Dimension { name, .. }: &Dimension| format!("\"by_{name}\" AS \"{name}\"");
+    each(dimensions, value, |Dimension { name, is_agent, .. }, _| {
         let told = format!("\"by_{name}_name\"");
         let named = if *is_agent { format!("coalesce(agents.name, {told})") } else { told };
-        if label.is_some() {
-            text.push_str(&format!("max({named}) AS \"{name}_name\", "));
-        }
-    }
-    text
+        format!("max({named}) AS \"{name}_name\"")
+    })
 }
 
-/// `by_team, max(by_team_name) AS by_team_name, `: the same, to be grouped once more.
-fn parts(dimensions: &[&Dimension]) -> String {
-    let value = |name: &str| format!("\"by_{name}\"");
-    each(dimensions, value, |name| format!("max(\"by_{name}\") AS \"by_{name}\""))
+/// `by_team, max(by_team_name) AS by_team_name, `: the same by these names, where groups are grouped once more.
+fn maxima(dimensions: &[&Dimension], column: impl Fn(&str) -> String) -> String {
+    each(
+        dimensions,
+        |of| column(of.name),
+        |of, _| {
+            let name = column(&format!("{}_name", of.name));
+            format!("max({name}) AS {name}")
+        },
+    )
 }
 
-/// The columns of the dimensions, names behind their values.
+/// Columns by these names.
+fn same(dimensions: &[&Dimension], column: impl Fn(&str) -> String) -> String {
+    each(dimensions, |of| column(of.name), |of, _| column(&format!("{}_name", of.name)))
+}
+
+/// The columns of the dimensions, names behind their values; a name's is made of what the rows tell as such.
 fn each(
     dimensions: &[&Dimension],
-    value: impl Fn(&str) -> String,
-    label: impl Fn(&str) -> String,
+    value: impl Fn(&Dimension) -> String,
+    name: impl Fn(&Dimension, &str) -> String,
 ) -> String {
     let mut text = String::new();
     for dimension in dimensions {
-        text.push_str(&value(dimension.name));
+        text.push_str(&value(dimension));
         text.push_str(", ");
-        if dimension.label.is_some() {
-            text.push_str(&label(&format!("{}_name", dimension.name)));
+        if let Some(told) = dimension.label {
+            text.push_str(&name(dimension, told));
             text.push_str(", ");
         }
     }
     text
-}
-
-/// The same, names as values.
-fn same(dimensions: &[&Dimension], column: impl Fn(&str) -> String) -> String {
-    each(dimensions, &column, &column)
 }
 
 fn keys(dimensions: &[&Dimension], key: impl Fn(&str) -> String) -> String {
