@@ -1,4 +1,5 @@
 //! Log lines on stderr. `--log` or `RUST_LOG` choose which, a bare level for our own crates; no event's content is ever logged.
+//! A line that nobody can read is dropped: a service whose reader has gone goes on, and stops when told to.
 
 use std::io::IsTerminal;
 
@@ -24,6 +25,8 @@ pub fn start(filter: Option<&str>, service: bool) -> Result<(), Error> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
+        // It would be told on stderr, by a macro that panics in whichever task logged.
+        .log_internal_errors(false)
         .with_target(false);
     // A second start (in tests) keeps the first.
     let _ = layer.try_init();

@@ -2,6 +2,7 @@
 //!
 //! Only this file exits and prints errors; commands return, and write data through [`console::Console`].
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -49,7 +50,8 @@ fn main() -> ExitCode {
         // Whoever read our output has seen enough.
         Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
         Err(error) => {
-            eprint!("{}", error.report());
+            // The code tells of the failure even where nobody reads stderr.
+            let _ = write!(std::io::stderr(), "{}", error.report());
             ExitCode::from(error.exit_code())
         }
     }

@@ -23,8 +23,8 @@ impl Stop {
         let told = stop.clone();
         tokio::spawn(async move {
             either(&mut terminate, &mut interrupt).await;
-            tracing::info!("stopping; a second signal stops at once");
             told.soon.cancel();
+            tracing::info!("stopping; a second signal stops at once");
             either(&mut terminate, &mut interrupt).await;
             told.now.cancel();
         });

@@ -52,6 +52,20 @@ fn every_event_is_written_once_though_the_server_is_killed_twice() {
     tables::assert_same(&tables::contents(&place), &expected);
 }
 
+/// Its parent has ended, or what read its messages has: it says what it does to nobody, and does it.
+#[test]
+fn a_server_that_nobody_reads_writes_events_and_stops_when_told_to() {
+    let place = Place::new();
+    let server = place.serve_unheard(&["serve", "--log", "debug"]);
+    let sent = events::fixtures();
+    let sender = Sender::new(&place);
+    for request in events::requests(&sent) {
+        send_until_acknowledged(&sender, server.address, &request);
+    }
+    tables::wait_written(&place, tables::events_in(&tables::reference(&sent)));
+    assert_eq!(server.running.stop(), Some(0));
+}
+
 /// The keys that a repeat is known by are read back from files that were written anew.
 #[test]
 fn a_repeat_is_known_after_the_files_were_put_together() {

@@ -114,6 +114,20 @@ impl Place {
         Server { running: self.start(arguments[0], command), address }
     }
 
+    /// A server whose messages nobody reads: their reader has gone.
+    pub fn serve_unheard(&self, arguments: &[&str]) -> Server {
+        let address = free_address();
+        let (reader, messages) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = self.command(arguments);
+        command.args(["--listen", &address.to_string()]).stdout(Stdio::null()).stderr(messages);
+        let running =
+            Running { child: command.spawn().unwrap(), messages: self.path().join("nowhere") };
+        let server = Server { running, address };
+        server.wait_ready();
+        server
+    }
+
     /// The path at which a system's events are posted, with its token.
     pub fn route(&self, system: &str) -> String {
         let listing = self.ok(&["tokens"]);
