@@ -24,6 +24,7 @@ mod near;
 mod order;
 pub mod output;
 pub mod pg;
+mod quiet;
 pub mod report;
 pub mod saved;
 mod scan;

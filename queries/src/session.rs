@@ -10,10 +10,12 @@ use datafusion::datasource::MemTable;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::engine::{CATALOGUE, EngineSettings, SCHEMA};
 use crate::functions;
+use crate::quiet::QuietSubqueries;
 use crate::views::{ACCOUNT_COUNTRIES, ACCOUNT_CURRENCIES};
 
 pub(crate) fn session(
@@ -38,7 +40,13 @@ pub(crate) fn session(
         .with_memory_pool(Arc::new(pool))
         .with_disk_manager_builder(disk)
         .build_arc()?;
-    let context = SessionContext::new_with_config_rt(config, runtime);
+    let state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_default_features()
+        .with_physical_optimizer_rule(Arc::new(QuietSubqueries))
+        .build();
+    let context = SessionContext::new_with_state(state);
     functions::register(&context);
     functions::register_settled(&context, settings);
     let currencies = by_account("currency", &settings.account_currencies)?;

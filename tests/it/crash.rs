@@ -241,6 +241,12 @@ fn a_fold_has_files_of_each_part_also_where_no_state_tells_of_it() {
     }
     assert_eq!(before["phases"][0]["rows"], 0);
     assert_eq!(place.ok(&["report", "call-phases", "--by", "call"]).lines().count(), 1);
+    // What is known to have no rows is joined with nothing.
+    assert_eq!(before["split_costs"][0]["rows"], 0);
+    let costs = place.ok(&["report", "call-cost", "--sql"]);
+    assert!(costs.contains("JOIN call_costs_split"), "{costs}");
+    let plan = place.ok(&["query", &format!("EXPLAIN {costs}")]);
+    assert!(!plan.contains("call_id"), "{plan}");
     let after = parts(rest, 2);
     assert_ne!(after["whole"], before["whole"]);
     assert_eq!(after["phases"], before["phases"]);

@@ -21,6 +21,7 @@ pub(super) const DEFINITION: &[&str] = &[
     "channel_calls_current",
     "channel_phases",
     "_call_cost_lines",
+    "_split_cost_lines",
     "_calls_whole",
 ];
 
@@ -121,8 +122,10 @@ pub(super) async fn fresh(context: &SessionContext, fold: &Fold, inputs: &Inputs
     scope.define_view("channel_calls_current").await?;
     for part in fold.parts {
         let Some(view) = part.view else { continue };
-        scope.define_view(view).await?;
-        parts.insert(part.name, scope.rows(&format!("SELECT * FROM {view}")).await?);
+        let rows = scope.rows_of_view(view).await?;
+        // Others are made of these.
+        scope.add_rows(view, rows.clone())?;
+        parts.insert(part.name, rows);
     }
     Ok(Fresh { keys, parts })
 }

@@ -93,6 +93,7 @@ pub const FOLDS: &[Fold] = &[
         parts: &[
             Part { name: "whole", view: Some("_calls_whole"), sort: &["started_at", "call_id"] },
             Part { name: "cost_lines", view: Some("_call_cost_lines"), sort: CALL },
+            Part { name: "split_costs", view: Some("_split_cost_lines"), sort: CALL },
             Part { name: "phases", view: Some("channel_phases"), sort: &["began_at", "call_id"] },
             Part { name: "states", view: None, sort: CALL },
             Part { name: "legs", view: None, sort: CALL },
@@ -144,6 +145,13 @@ pub const FOLDS: &[Fold] = &[
         "_deal_contacts_told",
         ID,
         &[rows("_deal_contacts_newest", ID)],
+    ),
+    newest(
+        "deal_moves",
+        &["field_changes"],
+        "_deal_moves_told",
+        &["system", "account_id", "record_id"],
+        &[rows("_deal_moves", &["record_id"])],
     ),
     newest("deal_stages", &["deals"], "_deal_stages_told", ID, &[rows("_deal_stages_newest", ID)]),
     newest(

@@ -29,6 +29,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::Fold;
+use super::scope::nothing;
 use crate::error::QueryError;
 use crate::output::cell::hex;
 use crate::stores::StoreOptions;
@@ -286,7 +287,11 @@ impl Place {
                 continue;
             };
             let paths = files.iter().map(|file| file.path.as_str());
-            parts.insert(part.name, self.files(context, paths, schema.clone()).await?);
+            let rows = self.files(context, paths, schema.clone()).await?;
+            let none = files.iter().all(|file| file.rows == 0);
+            let rows =
+                if none { nothing(&rows.schema()).map_err(QueryError::Failed)? } else { rows };
+            parts.insert(part.name, rows);
         }
         Ok(parts)
     }

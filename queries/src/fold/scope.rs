@@ -9,9 +9,11 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::{
     concat_batches, max, max_string, max_string_view, min, min_string, min_string_view,
 };
-use arrow::datatypes::{DataType, Int64Type};
-use datafusion::datasource::{MemTable, TableProvider};
+use arrow::datatypes::{DataType, Int64Type, Schema};
+use datafusion::common::DFSchema;
+use datafusion::datasource::{MemTable, TableProvider, ViewTable};
 use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::{EmptyRelation, LogicalPlan};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::{functions, views};
@@ -50,8 +52,12 @@ impl Scope {
 
     /// Puts in a view by its own definition, over what its names mean here.
     pub async fn define_view(&self, name: &'static str) -> Result<()> {
-        let unknown = || DataFusionError::Internal(format!("there is no view {name}"));
-        self.define(name, views::by_name(name).ok_or_else(unknown)?.sql).await
+        self.define(name, definition(name)?).await
+    }
+
+    /// All rows of a view by its own definition, over what its names mean here.
+    pub async fn rows_of_view(&self, name: &str) -> Result<RecordBatch> {
+        self.rows(definition(name)?).await
     }
 
     pub async fn view(&self, sql: &str) -> Result<Arc<dyn TableProvider>> {
@@ -68,8 +74,23 @@ impl Scope {
     }
 }
 
+fn definition(view: &str) -> Result<&'static str> {
+    let unknown = || DataFusionError::Internal(format!("there is no view {view}"));
+    views::by_name(view).map(|view| view.sql).ok_or_else(unknown)
+}
+
 pub(super) fn in_memory(rows: RecordBatch) -> Result<Arc<dyn TableProvider>> {
+    if rows.num_rows() == 0 {
+        return nothing(&rows.schema());
+    }
     Ok(Arc::new(MemTable::try_new(rows.schema(), vec![vec![rows]])?))
+}
+
+/// No rows, of which the planner knows: what is joined with them is not read for that.
+pub(super) fn nothing(columns: &Schema) -> Result<Arc<dyn TableProvider>> {
+    let schema = Arc::new(DFSchema::try_from(columns.clone())?);
+    let plan = LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: false, schema });
+    Ok(Arc::new(ViewTable::new(plan, None)))
 }
 
 /// What to select of the rows of `folded` whose entities are among `keys`.

@@ -16,6 +16,7 @@ mod pairs;
 mod phone;
 mod ratio;
 mod seconds;
+mod slots;
 mod tally;
 mod tariff;
 mod time_spans;
@@ -105,6 +106,9 @@ pub fn register(context: &SessionContext) {
     context.register_udf(ScalarUDF::from(convert::Converted::default()));
     context.register_udf(ScalarUDF::from(days::DayParts::default()));
     context.register_udf(ScalarUDF::from(seconds::SecondsBetween::default()));
+    context.register_udf(ScalarUDF::from(slots::ToCalendar::default()));
+    context.register_udf(ScalarUDF::from(slots::SlotAt::default()));
+    context.register_udf(ScalarUDF::from(slots::SlotsIn::default()));
     context.register_udf(ScalarUDF::from(tally::RankOf::default()));
     context.register_udaf(AggregateUDF::from(tally::Tally::default()));
     context.register_udaf(AggregateUDF::from(nearest_rank::NearestRank::default()));

@@ -11,11 +11,14 @@ pub const DEAL_CALLS: Report = Report {
     name: "deal-calls",
     title: "calls with the contacts and accounts of deals while these were open",
     rows: concat!(include_str!("deal_calls/met.sql"), include_str!("deal_calls/rows.sql")),
-    sums: Sums::Whole(concat!(
-        include_str!("deal_calls/met.sql"),
-        ",\n",
-        include_str!("deal_calls/sums.sql")
-    )),
+    sums: Sums::Met {
+        picked: include_str!("deal_calls/sums.sql"),
+        apart: concat!(
+            include_str!("deal_calls/met.sql"),
+            ",\n",
+            include_str!("deal_calls/apart.sql")
+        ),
+    },
     dimensions: &[
         of("account", "the CRM's account id", "deal.account_id"),
         named(of("deal", "the deal", "deal.id"), "deal.name"),

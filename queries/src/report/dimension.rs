@@ -20,6 +20,11 @@ impl Dimension {
     pub fn is_time(&self) -> bool {
         ["hour", "day", "week", "month"].contains(&self.name)
     }
+
+    /// Whether it is one of calls, where these meet deals.
+    pub(super) fn is_of_call(&self) -> bool {
+        self.value.contains("call.")
+    }
 }
 
 pub const fn of(name: &'static str, meaning: &'static str, value: &'static str) -> Dimension {

@@ -79,8 +79,9 @@ pub struct Report {
 enum Sums {
     /// Over `picked`, which is the rows.
     Picked(&'static str),
-    /// In a query of its own, which begins as that of the rows does.
-    Whole(&'static str),
+    /// Calls that meet deals: over `picked` unless groups tell deals apart. A query of its own then sums the calls
+    /// before they meet the deals; it begins as that of the rows does.
+    Met { picked: &'static str, apart: &'static str },
 }
 
 /// An answer that is no group's sums: the rows themselves, or how they lie.

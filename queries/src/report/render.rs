@@ -64,8 +64,8 @@ pub fn render(request: &ReportRequest) -> Result<Rendered, QueryError> {
         (over("items", &rows, &fill(list.sql)), kinds(list.columns))
     } else {
         let sql = match report.sums {
-            Sums::Picked(sums) => over("picked", &rows, &fill(sums)),
-            Sums::Whole(sums) => fill(sums),
+            Sums::Met { apart, .. } if !dimensions.iter().all(|d| d.is_of_call()) => fill(apart),
+            Sums::Picked(picked) | Sums::Met { picked, .. } => over("picked", &rows, &fill(picked)),
         };
         (sql, grouped_columns(report, &dimensions))
     };

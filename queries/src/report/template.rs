@@ -15,11 +15,10 @@ const FIRST: &str = "1700-01-01T00:00:00Z";
 const LAST: &str = "2200-01-01T00:00:00Z";
 
 /// What a call's own row does not tell of its costs, as `told`: those in several currencies.
-const TOLD_COSTS: &str = "LEFT JOIN call_costs_told AS told
+const TOLD_COSTS: &str = "LEFT JOIN call_costs_split AS told
     ON (told.system IS NOT DISTINCT FROM call.system)
     AND (told.account_id IS NOT DISTINCT FROM call.account_id)
-    AND (told.call_id IS NOT DISTINCT FROM call.call_id)
-    AND told.is_split";
+    AND (told.call_id IS NOT DISTINCT FROM call.call_id)";
 /// What a call cost, in the terms of the templates: `told` has what its own row does not tell.
 const TOLD_COST: &str = "coalesce(told.cost, call.cost)";
 const TOLD_CURRENCY: &str =
@@ -47,7 +46,7 @@ impl Pieces {
     ) -> Self {
         // Where calls meet deals, each side is grouped and filtered before.
         let (of_call, of_deal): (Vec<&Dimension>, Vec<&Dimension>) =
-            dimensions.iter().partition(|dimension| dimension.value.contains("call."));
+            dimensions.iter().partition(|dimension| dimension.is_of_call());
         // What a column is compared with may be any text.
         let is_of_call = |condition: &&String| {
             condition.split('\'').next().is_some_and(|column| column.contains("call."))

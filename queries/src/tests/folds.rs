@@ -20,10 +20,11 @@ use crate::fold::{FOLDS, Fold};
 type Line = (&'static str, String);
 
 /// The folds behind what is asked.
-const FOLDED: &[&str] = &["calls", "deals", "agents", "deal_changes"];
+const FOLDED: &[&str] = &["calls", "deals", "agents", "deal_changes", "deal_moves"];
 const ASKED: &[&str] = &[
     "SELECT * FROM calls_current ORDER BY system, account_id, call_id, extension, talk_basis",
     "SELECT * FROM call_costs ORDER BY system, account_id, call_id, currency",
+    "SELECT * FROM call_costs_split ORDER BY system, account_id, call_id, currency",
     "SELECT id, name, amount, deal_stage_id, event_month FROM deals_current ORDER BY id",
     "SELECT * FROM agents ORDER BY system, account_id, agent_id",
     r#"SELECT * FROM deal_changes ORDER BY "offset", field, old, new"#,

@@ -43,6 +43,7 @@ async fn the_spans_of_deals_are_computed_once() {
     for options in [
         &[("by", "deal")][..],
         &[("by", "owner,outcome,agent,month"), ("tz", "Europe/Berlin")],
+        &[("by", "agent")],
         &[("by", "pipeline"), ("system", "freshsales"), ("deal", "7"), ("since", "2026")],
     ] {
         let asked = report::render(&request("deal-calls", options)).unwrap();

@@ -34,7 +34,6 @@ newest AS (
         AND (first_told.id IS NOT DISTINCT FROM deal.id)
     WHERE deal.id IS NOT NULL
 ),
--- All moves in one order, deal after deal: windows of their own over many short histories cost several times that.
 moves AS (
     SELECT
         system,
@@ -43,17 +42,9 @@ moves AS (
         old,
         new,
         changed_at AS moved_at,
-        lag(record) OVER moves IS DISTINCT FROM record AS is_first,
-        CASE WHEN lead(record) OVER moves = record THEN lead(changed_at) OVER moves END AS next_at
-    FROM (
-        SELECT
-            *,
-            arrival_order(system, account_id, record_id) AS record,
-            arrival_order(system, account_id, record_id, changed_at, topic, "partition", "offset") AS place
-        FROM _deal_changes_first
-        WHERE field = 'deal_stage_id' AND differs
-    ) AS told
-    WINDOW moves AS (ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
+        is_first,
+        next_at
+    FROM _deal_moves
 ),
 -- A deal's first stay ends with its first move, or goes on; each move begins another.
 stays AS (

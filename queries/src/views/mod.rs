@@ -95,6 +95,11 @@ pub const VIEWS: &[View] = &[
         sql: include_str!("call_cost_lines.sql"),
     },
     View {
+        name: "_split_cost_lines",
+        row_is: "what one call cost in one currency, as it was told, where its own row does not tell that",
+        sql: "SELECT * EXCEPT (is_split) FROM _call_cost_lines WHERE is_split",
+    },
+    View {
         name: "_calls_whole",
         row_is: "all that is known of one call",
         sql: include_str!("calls_whole.sql"),
@@ -103,6 +108,11 @@ pub const VIEWS: &[View] = &[
         name: "call_costs_told",
         row_is: "what one call cost in one currency, as its vendor told",
         sql: include_str!("call_costs.sql"),
+    },
+    View {
+        name: "call_costs_split",
+        row_is: "what one call cost in one currency, where its own row does not tell that",
+        sql: include_str!("call_costs_split.sql"),
     },
     View {
         name: "_calls_told",
@@ -283,6 +293,16 @@ pub const VIEWS: &[View] = &[
         name: "_deal_changes_told",
         row_is: "one field of one update of a deal that changed, each time it was told",
         sql: include_str!("deal_changes_told.sql"),
+    },
+    View {
+        name: "_deal_moves_told",
+        row_is: "one change of a deal's stage, each time that it was told",
+        sql: include_str!("deal_moves_told.sql"),
+    },
+    View {
+        name: "_deal_moves",
+        row_is: "one change of a deal's stage, and when the next one was",
+        sql: include_str!("deal_moves.sql"),
     },
     View {
         name: "_deal_changes_first",

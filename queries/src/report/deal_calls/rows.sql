@@ -23,7 +23,7 @@ SELECT
     call.cost_source,
     call.tariff
 FROM spans
-INNER JOIN met AS call
+INNER JOIN called AS call
     ON call.person = spans.person
-    AND call.since >= spans.began_at
-    AND call.since < spans.ended_at
+    AND call.slot >= spans.first_slot
+    AND call.slot < spans.slot_after
