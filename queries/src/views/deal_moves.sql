@@ -23,7 +23,7 @@ FROM (
         SELECT
             *,
             rank() OVER (
-                PARTITION BY system, account_id, event_key
+                PARTITION BY system, account_id, record_id, event_key
                 ORDER BY received_at, topic, "partition", "offset"
             ) AS coming
         FROM _deal_moves_told
