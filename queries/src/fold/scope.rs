@@ -80,13 +80,11 @@ fn definition(view: &str) -> Result<&'static str> {
 }
 
 pub(super) fn in_memory(rows: RecordBatch) -> Result<Arc<dyn TableProvider>> {
-    if rows.num_rows() == 0 {
-        return nothing(&rows.schema());
-    }
     Ok(Arc::new(MemTable::try_new(rows.schema(), vec![vec![rows]])?))
 }
 
-/// No rows, of which the planner knows: what is joined with them is not read for that.
+/// No rows, of which the planner knows: what is joined with them is not read for that. To be asked, not to fold by:
+/// of a union without these the columns may be stricter than those of the files before.
 pub(super) fn nothing(columns: &Schema) -> Result<Arc<dyn TableProvider>> {
     let schema = Arc::new(DFSchema::try_from(columns.clone())?);
     let plan = LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: false, schema });

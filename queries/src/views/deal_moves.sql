@@ -12,7 +12,8 @@ SELECT
     changed_at,
     old,
     new,
-    lag(record) OVER moves IS DISTINCT FROM record AS is_first,
+    -- True of the same deal; of another, or of none, it is false or null.
+    lag(record) OVER moves = record AS follows,
     CASE WHEN lead(record) OVER moves = record THEN lead(changed_at) OVER moves END AS next_at
 FROM (
     SELECT

@@ -12,7 +12,7 @@ SELECT
     changed_at,
     old,
     new,
-    CAST(NULL AS BOOLEAN) AS is_first,
+    CAST(NULL AS BOOLEAN) AS follows,
     arrow_cast(NULL, 'Timestamp(Microsecond, Some("UTC"))') AS next_at
 FROM (
     SELECT

@@ -42,7 +42,7 @@ moves AS (
         old,
         new,
         changed_at AS moved_at,
-        is_first,
+        follows IS NOT TRUE AS is_first,
         next_at
     FROM _deal_moves
 ),
