@@ -1,17 +1,7 @@
 -- One change of a deal's stage, when it was told first, and when the next one was.
 -- All moves in one order, deal after deal: windows of their own over many short histories cost several times that.
 SELECT
-    system,
-    account_id,
-    record_id,
-    event_key,
-    received_at,
-    topic,
-    "partition",
-    "offset",
-    changed_at,
-    old,
-    new,
+    * EXCEPT (record, place, follows, next_at),
     -- True of the same deal; of another, or of none, it is false or null.
     lag(record) OVER moves = record AS follows,
     CASE WHEN lead(record) OVER moves = record THEN lead(changed_at) OVER moves END AS next_at
