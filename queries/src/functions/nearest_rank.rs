@@ -127,27 +127,33 @@ pub(super) fn scale(told: &DataType) -> i8 {
 }
 
 /// The pair of each row's value.
-pub(super) fn told_once(columns: &[ArrayRef]) -> Result<Vec<Option<Pair>>> {
+pub(super) fn told_once(
+    columns: &[ArrayRef],
+    mut take: impl FnMut(usize, Pair) -> Result<()>,
+) -> Result<()> {
     let Some(values) = columns.first() else {
         return internal_err!("there is no value");
     };
-    let once = |value| Some((value, 1));
-    if let Some(values) = values.as_primitive_opt::<Int64Type>() {
-        return Ok(values.iter().map(|value| value.and_then(once)).collect());
+    if let Some(whole) = values.as_primitive_opt::<Int64Type>() {
+        let mut told = whole.iter().enumerate().filter_map(|(row, value)| Some((row, value?)));
+        return told.try_for_each(|(row, value)| take(row, (value, 1)));
     }
-    let wide = || exec_datafusion_err!("ranks are of values of up to 18 digits");
-    let values = values.as_primitive::<Decimal128Type>().iter();
-    values
-        .map(|value| match value {
-            Some(value) => i64::try_from(value).map(once).map_err(|_| wide()),
-            None => Ok(None),
-        })
-        .collect()
+    let decimals = values.as_primitive::<Decimal128Type>().iter();
+    for (row, value) in decimals.enumerate().filter_map(|(row, value)| Some((row, value?))) {
+        let value = i64::try_from(value)
+            .map_err(|_| exec_datafusion_err!("ranks are of values of up to 18 digits"))?;
+        take(row, (value, 1))?;
+    }
+    Ok(())
 }
 
 impl Rule for Ranked {
-    fn pairs(&self, columns: &[ArrayRef]) -> Result<Vec<Option<Pair>>> {
-        told_once(columns)
+    fn each_pair(
+        &self,
+        columns: &[ArrayRef],
+        take: impl FnMut(usize, Pair) -> Result<()>,
+    ) -> Result<()> {
+        told_once(columns, take)
     }
 
     fn joins(held: &mut Pair, next: Pair) -> bool {

@@ -15,8 +15,13 @@ pub type Pair = (i64, i64);
 
 /// What an aggregate makes of its rows.
 pub trait Rule: Clone + std::fmt::Debug + Send + Sync + 'static {
-    /// The pair of each row; none where the row tells nothing.
-    fn pairs(&self, columns: &[ArrayRef]) -> Result<Vec<Option<Pair>>>;
+    /// Hands over the pair of each row, with the row's place, that tells one. A batch of them is not held: millions
+    /// of rows come by here, and to write their pairs down takes longer than to count them.
+    fn each_pair(
+        &self,
+        columns: &[ArrayRef],
+        take: impl FnMut(usize, Pair) -> Result<()>,
+    ) -> Result<()>;
 
     /// Takes the next pair, in the order of their first numbers, into the one before it, or says that it is
     /// another.
@@ -72,14 +77,13 @@ pub struct Groups<R> {
     groups: Vec<Pairs>,
 }
 
+fn of(groups: &mut [Pairs], group: usize) -> Result<&mut Pairs> {
+    groups.get_mut(group).ok_or_else(|| internal_datafusion_err!("there is no group {group}"))
+}
+
 impl<R: Rule> Groups<R> {
     pub fn new(rule: R) -> Self {
         Self { rule, groups: Vec::new() }
-    }
-
-    fn of(&mut self, group: usize) -> Result<&mut Pairs> {
-        let held = self.groups.get_mut(group);
-        held.ok_or_else(|| internal_datafusion_err!("there is no group {group}"))
     }
 
     fn taken(&mut self, which: EmitTo) -> Vec<Vec<Pair>> {
@@ -98,14 +102,14 @@ impl<R: Rule> GroupsAccumulator for Groups<R> {
         groups: usize,
     ) -> Result<()> {
         self.groups.resize(groups, Pairs::default());
-        let pairs = self.rule.pairs(columns)?;
-        for (row, (group, pair)) in group_of.iter().zip(pairs).enumerate() {
+        let held = &mut self.groups;
+        self.rule.each_pair(columns, |row, pair| {
             let counts = filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row));
-            if let (true, Some(pair)) = (counts, pair) {
-                self.of(*group)?.add::<R>(pair);
+            if let (true, Some(group)) = (counts, group_of.get(row)) {
+                of(held, *group)?.add::<R>(pair);
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     fn merge_batch(
@@ -123,7 +127,7 @@ impl<R: Rule> GroupsAccumulator for Groups<R> {
         let second = pairs.column(1).as_primitive::<Int64Type>();
         for (group, bounds) in group_of.iter().zip(lists.value_offsets().windows(2)) {
             let [from, until] = bounds else { continue };
-            let group = self.of(*group)?;
+            let group = of(&mut self.groups, *group)?;
             for at in from.as_usize()..until.as_usize() {
                 group.add::<R>((first.value(at), second.value(at)));
             }

@@ -106,8 +106,12 @@ impl Counted {
 }
 
 impl Rule for Counted {
-    fn pairs(&self, columns: &[ArrayRef]) -> Result<Vec<Option<Pair>>> {
-        told_once(columns)
+    fn each_pair(
+        &self,
+        columns: &[ArrayRef],
+        take: impl FnMut(usize, Pair) -> Result<()>,
+    ) -> Result<()> {
+        told_once(columns, take)
     }
 
     fn joins(held: &mut Pair, next: Pair) -> bool {

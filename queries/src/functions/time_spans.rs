@@ -82,17 +82,24 @@ struct Spans;
 const NEVER: i64 = i64::MAX;
 
 impl Rule for Spans {
-    fn pairs(&self, columns: &[ArrayRef]) -> Result<Vec<Option<Pair>>> {
+    fn each_pair(
+        &self,
+        columns: &[ArrayRef],
+        mut take: impl FnMut(usize, Pair) -> Result<()>,
+    ) -> Result<()> {
         let [began, ended] = columns else {
             return internal_err!("time_spans takes two instants");
         };
         let (began, ended) = (cast(began, &instant())?, cast(ended, &instant())?);
         let began = began.as_primitive::<TimestampMicrosecondType>().iter();
         let ended = ended.as_primitive::<TimestampMicrosecondType>().iter();
-        let span = |(began, ended): (Option<i64>, Option<i64>)| {
-            began.map(|began| (began, ended.unwrap_or(NEVER))).filter(|span| span.0 < span.1)
-        };
-        Ok(began.zip(ended).map(span).collect())
+        for (row, (began, ended)) in began.zip(ended).enumerate() {
+            let span = began.map(|began| (began, ended.unwrap_or(NEVER)));
+            if let Some(span) = span.filter(|span| span.0 < span.1) {
+                take(row, span)?;
+            }
+        }
+        Ok(())
     }
 
     fn joins(held: &mut Pair, next: Pair) -> bool {
