@@ -5,7 +5,7 @@ SELECT
     CASE
         WHEN row_number() OVER (
             PARTITION BY {keys} system, account_id, deal_id
-            ORDER BY changed_at DESC, topic DESC, "partition" DESC, "offset" DESC
+            ORDER BY arrival DESC ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
         ) = 1 THEN deal_amount
     END AS amount
 FROM (
@@ -20,6 +20,7 @@ FROM (
         change.topic,
         change."partition",
         change."offset",
+        arrival_order(change.changed_at, change.topic, change."partition", change."offset") AS arrival,
         TRY_CAST(substr(change.old, 1, 10) AS DATE) AS old_close,
         TRY_CAST(substr(change.new, 1, 10) AS DATE) AS new_close,
         CAST(arrow_cast(TRY_CAST(substr(change.new, 1, 10) AS DATE), 'Int32') AS BIGINT)
