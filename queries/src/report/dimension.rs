@@ -11,7 +11,7 @@ pub struct Dimension {
     pub(super) label: Option<&'static str>,
     /// Whether it is an agent, who may have a newer name than the rows tell.
     pub(super) is_agent: bool,
-    /// Which rows have this dimension at all.
+    /// Which rows have this dimension at all; what is left out unless `--all` is none of these.
     pub(super) only: Option<&'static str>,
 }
 
@@ -23,8 +23,13 @@ impl Dimension {
 
     /// Whether it is one of calls, where these meet deals.
     pub(super) fn is_of_call(&self) -> bool {
-        self.value.contains("call.")
+        tells_of_call(self.value)
     }
+}
+
+/// Whether this SQL, which has no text of a user's, names a column of calls.
+pub(super) fn tells_of_call(sql: &str) -> bool {
+    sql.contains("call.")
 }
 
 pub const fn of(name: &'static str, meaning: &'static str, value: &'static str) -> Dimension {

@@ -48,8 +48,8 @@ pub fn render(request: &ReportRequest) -> Result<Rendered, QueryError> {
         (None, false) => dimensions(report, by)?,
     };
     let currency = conversion(report, request)?;
-    let mut conditions = conditions(report, request, period)?;
-    conditions.extend(dimensions.iter().filter_map(|d| d.only).map(str::to_owned));
+    let only: Vec<&str> = dimensions.iter().filter_map(|d| d.only).collect();
+    let conditions = conditions(report, request, period, &only)?;
     let rates = currency.map(|to| (to, request.rates.as_deref()));
     let pieces = Pieces::new(&dimensions, &conditions, period, rates);
     let fill = |template: &str| pieces.fill(template, zone);
@@ -136,6 +136,7 @@ fn conditions(
     report: &Report,
     request: &ReportRequest,
     period: Period,
+    only: &[&str],
 ) -> Result<Vec<String>, QueryError> {
     let filters = &report.filters;
     let mut conditions = Vec::new();
@@ -166,10 +167,12 @@ fn conditions(
         }
     }
     match (filters.usual, request.all) {
-        (Some(usual), false) => conditions.push(usual.to_owned()),
+        // Nothing of what is left out usually has such a dimension.
+        (Some(usual), false) if only.is_empty() => conditions.push(usual.to_owned()),
         (None, true) => return Err(other(report, "--all")),
         _ => {}
     }
+    conditions.extend(only.iter().map(|only| (*only).to_owned()));
     Ok(conditions)
 }
 

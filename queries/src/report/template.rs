@@ -6,7 +6,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
 
-use super::dimension::day;
+use super::dimension::{day, tells_of_call};
 use super::period::Period;
 use super::{Dimension, Rates};
 
@@ -48,9 +48,8 @@ impl Pieces {
         let (of_call, of_deal): (Vec<&Dimension>, Vec<&Dimension>) =
             dimensions.iter().partition(|dimension| dimension.is_of_call());
         // What a column is compared with may be any text.
-        let is_of_call = |condition: &&String| {
-            condition.split('\'').next().is_some_and(|column| column.contains("call."))
-        };
+        let is_of_call =
+            |condition: &&String| condition.split('\'').next().is_some_and(tells_of_call);
         let (for_call, for_deal): (Vec<&String>, Vec<&String>) =
             conditions.iter().partition(is_of_call);
         let mut pieces = vec![
