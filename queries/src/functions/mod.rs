@@ -108,7 +108,6 @@ pub fn register(context: &SessionContext) {
     context.register_udf(ScalarUDF::from(seconds::SecondsBetween::default()));
     context.register_udf(ScalarUDF::from(slots::ToCalendar::default()));
     context.register_udf(ScalarUDF::from(slots::SlotAt::default()));
-    context.register_udf(ScalarUDF::from(slots::SlotsIn::default()));
     context.register_udf(ScalarUDF::from(tally::RankOf::default()));
     context.register_udaf(AggregateUDF::from(tally::Tally::default()));
     context.register_udaf(AggregateUDF::from(nearest_rank::NearestRank::default()));

@@ -1,9 +1,9 @@
 //! Slots: the times between the instants at which any span of a person begins or ends, its cuts. The same spans go on
 //! in all of a slot.
 //!
-//! `calendar(spans)`: a list of `person`, `span` and more as it is, `spans`, beside the cuts of each person.
-//! `slot_at(calendar, person, instant)`: the number of the slot of an instant, null before the person's first;
-//! `slots_in(calendar, person, span)`: the first slot of a span of the calendar, and that after its last.
+//! `calendar(spans)`: a list of `person`, `span` and more, with `first_slot` and `slot_after` of each, the first slot of
+//! its span and that after its last; beside it the cuts of each person.
+//! `slot_at(calendar, person, instant)`: the number of the slot of an instant, null before the person's first.
 //!
 //! Millions of calls are looked up so, where a join by time would lay each beside all spans of its person. What is
 //! at a cut is behind it.
@@ -11,9 +11,12 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, AsArray, Int64Array, ListArray, ListBuilder, StructArray, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, Int64Array, ListArray, ListBuilder, StructArray,
+    TimestampMicrosecondArray, new_empty_array,
 };
-use arrow::datatypes::{ArrowNativeType, DataType, Field, Fields, Int64Type, TimeUnit};
+use arrow::buffer::OffsetBuffer;
+use arrow::compute::concat;
+use arrow::datatypes::{ArrowNativeType, DataType, Field, FieldRef, Fields, Int64Type, TimeUnit};
 use datafusion::common::{Result, ScalarValue, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
@@ -29,6 +32,24 @@ fn cuts_of_persons() -> [Field; 2] {
     let cuts = Field::new_list("all", Field::new_list_field(instant(), true), true);
     let cuts = Field::new_list_field(cuts.data_type().clone(), true);
     [person, Field::new_list("cuts", cuts, true)]
+}
+
+fn is_calendar(told: &DataType) -> bool {
+    let [persons, cuts] = cuts_of_persons();
+    matches!(told, DataType::Struct(fields) if fields.iter().skip(1).map(AsRef::as_ref).eq([&persons, &cuts]))
+}
+
+fn is_span(told: &DataType) -> bool {
+    let ends = [instant(), instant()];
+    matches!(told, DataType::Struct(fields) if fields.iter().map(|field| field.data_type()).eq(&ends))
+}
+
+fn is_span_of_person(told: &DataType) -> bool {
+    let DataType::Struct(fields) = told else { return false };
+    let has = |name, is: fn(&DataType) -> bool| {
+        fields.find(name).is_some_and(|(_, field)| is(field.data_type()))
+    };
+    has("person", |told| *told == DataType::Int64) && has("span", is_span)
 }
 
 /// When spans begin and end.
@@ -58,53 +79,116 @@ impl ScalarUDFImpl for ToCalendar {
 
     fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
         match arguments {
-            [spans @ DataType::List(_)] => {
-                let spans = Field::new("spans", spans.clone(), true);
+            [DataType::List(span)] if is_span_of_person(span.data_type()) => {
+                let spans = Field::new_list("spans", with_slots(span), true);
                 Ok(DataType::Struct(std::iter::once(spans).chain(cuts_of_persons()).collect()))
             }
-            _ => exec_err!("calendar takes a list of spans"),
+            _ => exec_err!(
+                "calendar takes a list of structs: a person, which is a BIGINT, and a span, which is a struct of two instants in UTC"
+            ),
         }
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let columns = ColumnarValue::values_to_arrays(&args.args)?;
-        let [spans] = columns.as_slice() else { return exec_err!("calendar takes spans") };
-        let mut persons = ListBuilder::new(Int64Array::builder(0));
-        let instants = TimestampMicrosecondArray::builder(0).with_data_type(instant());
-        let mut cuts = ListBuilder::new(ListBuilder::new(instants));
-        for told in spans.as_list::<i32>().iter() {
-            let all = told.as_ref().map(|told| all_cuts(told.as_struct())).transpose()?;
-            for of_person in all.unwrap_or_default().chunk_by(|one, other| one.0 == other.0) {
-                persons.values().append_option(of_person.first().map(|cut| cut.0));
-                cuts.values().append_value(of_person.iter().map(|cut| Some(cut.1)));
-            }
-            persons.append(told.is_some());
-            cuts.append(told.is_some());
-        }
         let DataType::Struct(fields) = args.return_type() else {
             return exec_err!("a calendar is a struct");
         };
-        let columns: Vec<ArrayRef> =
-            vec![Arc::clone(spans), Arc::new(persons.finish()), Arc::new(cuts.finish())];
+        let columns = ColumnarValue::values_to_arrays(&args.args)?;
+        let [told] = columns.as_slice() else { return exec_err!("calendar takes spans") };
+        let told = told.as_list::<i32>();
+        let mut persons = ListBuilder::new(Int64Array::builder(0));
+        let instants = TimestampMicrosecondArray::builder(0).with_data_type(instant());
+        let mut cuts = ListBuilder::new(ListBuilder::new(instants));
+        for spans in told.iter() {
+            let all = spans.as_ref().map(|spans| all_cuts(spans.as_struct())).transpose()?;
+            for of_person in placed(&all.unwrap_or_default()) {
+                persons.values().append_option(of_person.first().map(|cut| cut.0));
+                cuts.values().append_value(of_person.iter().map(|cut| Some(cut.1)));
+            }
+            persons.append(spans.is_some());
+            cuts.append(spans.is_some());
+        }
+        let (persons, cuts) = (persons.finish(), cuts.finish());
+        let spans = numbered(told, &persons, &cuts)?;
+        let columns: Vec<ArrayRef> = vec![Arc::new(spans), Arc::new(persons), Arc::new(cuts)];
         let calendars = StructArray::try_new(fields.clone(), columns, None)?;
         Ok(ColumnarValue::Array(Arc::new(calendars)))
     }
 }
 
+/// A span of a calendar, with its slots behind what was told of it.
+fn with_slots(span: &FieldRef) -> FieldRef {
+    let DataType::Struct(told) = span.data_type() else { return Arc::clone(span) };
+    let slots = ["first_slot", "slot_after"].map(|name| Field::new(name, DataType::Int64, true));
+    let fields: Fields = told.iter().cloned().chain(slots.map(Arc::new)).collect();
+    Arc::new(Field::new_list_field(DataType::Struct(fields), true))
+}
+
+/// Lists of spans, with the slots of each.
+fn numbered(told: &ListArray, persons: &ListArray, cuts: &ListArray) -> Result<ListArray> {
+    let DataType::List(span) = told.data_type() else { return exec_err!("spans are a list") };
+    let span = with_slots(span);
+    let DataType::Struct(fields) = span.data_type() else { return exec_err!("spans are structs") };
+    let mut lists: Vec<ArrayRef> = vec![new_empty_array(span.data_type())];
+    for row in (0..told.len()).filter(|row| told.is_valid(*row)) {
+        let spans = told.value(row);
+        let spans = spans.as_struct();
+        let Some((of, times)) = persons_and_times(spans) else { return no_spans() };
+        let calendar = Calendar::new(&persons.value(row), &cuts.value(row));
+        let Some(calendar) = calendar else { return exec_err!("a calendar has persons and cuts") };
+        let slots = ends(times).map(|ends| -> ArrayRef { Arc::new(calendar.slots(of, ends)) });
+        let columns = spans.columns().iter().cloned().chain(slots).collect();
+        let spans = StructArray::try_new(fields.clone(), columns, spans.nulls().cloned())?;
+        lists.push(Arc::new(spans));
+    }
+    let values = concat(&lists.iter().map(AsRef::as_ref).collect::<Vec<_>>())?;
+    let lengths = told.iter().map(|spans| spans.map_or(0, |spans| spans.len()));
+    let offsets = OffsetBuffer::from_lengths(lengths);
+    Ok(ListArray::try_new(span, offsets, values, told.nulls().cloned())?)
+}
+
+fn no_spans<T>() -> Result<T> {
+    exec_err!("a calendar is of spans with a person and a span")
+}
+
+fn persons_and_times(spans: &StructArray) -> Option<(&Int64Array, &StructArray)> {
+    let persons = spans.column_by_name("person")?.as_primitive_opt::<Int64Type>()?;
+    Some((persons, spans.column_by_name("span")?.as_struct_opt()?))
+}
+
 /// Where spans of persons begin and end, sorted, each once.
 fn all_cuts(spans: &StructArray) -> Result<Vec<(i64, i64)>> {
-    let (Some(persons), Some(times)) =
-        (spans.column_by_name("person"), spans.column_by_name("span"))
-    else {
-        return exec_err!("a calendar is of spans with a person and a span");
-    };
-    let persons = persons.as_primitive::<Int64Type>();
-    let [began, ended] = ends(times.as_struct()).map(|instants| persons.iter().zip(instants));
+    let Some((persons, times)) = persons_and_times(spans) else { return no_spans() };
+    let [began, ended] = ends(times).map(|instants| persons.iter().zip(instants));
     let mut cuts: Vec<(i64, i64)> =
         began.chain(ended).filter_map(|(person, instant)| person.zip(instant)).collect();
     cuts.sort_unstable();
     cuts.dedup();
     Ok(cuts)
+}
+
+/// Persons' cuts in the places where [`places_of`] looks for them. Half of these are free, so that none is far.
+fn placed(all: &[(i64, i64)]) -> Vec<&[(i64, i64)]> {
+    let persons = || all.chunk_by(|one, other| one.0 == other.0);
+    let mut placed: Vec<&[(i64, i64)]> = vec![&[]; (2 * persons().count()).next_power_of_two()];
+    for cuts in persons() {
+        let person = cuts.first().map_or(0, |cut| cut.0);
+        let is_free = |at: &usize| placed.get(*at).is_some_and(|held| held.is_empty());
+        let free = places_of(person, placed.len()).find(is_free);
+        if let Some(held) = free.and_then(|at| placed.get_mut(at)) {
+            *held = cuts;
+        }
+    }
+    placed
+}
+
+/// Where a person is among so many places, a power of two: at the first of these that no other has. Millions of calls
+/// are looked up, and a search by halves among thousands of persons misses the cache many times for each.
+fn places_of(person: i64, places: usize) -> impl Iterator<Item = usize> {
+    // 2^64 by the golden ratio: numbers that differ in their last digits alone then differ in the first bits.
+    let spread = person.cast_unsigned().wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let first = spread.rotate_left(places.trailing_zeros()).as_usize();
+    (0..places).map(move |next| first.wrapping_add(next) & (places - 1))
 }
 
 /// The cuts of each person.
@@ -117,8 +201,12 @@ struct Calendar {
 impl Calendar {
     fn of(calendar: &StructArray) -> Option<Self> {
         let list = |name| Some(calendar.column_by_name(name)?.as_list_opt::<i32>()?.value(0));
-        let persons = list("persons")?.as_primitive_opt()?.clone();
-        let cuts = list("cuts")?.as_list_opt::<i32>()?.clone();
+        Self::new(&list("persons")?, &list("cuts")?)
+    }
+
+    fn new(persons: &ArrayRef, cuts: &ArrayRef) -> Option<Self> {
+        let persons = persons.as_primitive_opt()?.clone();
+        let cuts = cuts.as_list_opt::<i32>()?.clone();
         let all = cuts.values().as_primitive_opt()?.clone();
         Some(Self { persons, cuts, all })
     }
@@ -130,29 +218,15 @@ impl Calendar {
 
     /// How many cuts are up to a person's instant; none before the person's first.
     fn slot(&self, person: i64, instant: i64) -> Option<i64> {
-        let place = self.persons.values().binary_search(&person).ok()?;
+        let place = places_of(person, self.persons.len())
+            .take_while(|at| self.persons.is_valid(*at))
+            .find(|at| self.persons.values().get(*at) == Some(&person))?;
         let offsets = self.cuts.value_offsets();
         let (from, until) = (offsets.get(place)?.as_usize(), offsets.get(place + 1)?.as_usize());
         let own = self.all.values().get(from..until)?;
         let until = own.partition_point(|cut| *cut <= instant);
         i64::try_from(from + until).ok().filter(|_| until > 0)
     }
-}
-
-/// A function of persons by a calendar, which is one for all rows.
-fn by_calendar(
-    args: &ScalarFunctionArgs,
-    slots: impl Fn(Calendar, &Int64Array, &ArrayRef) -> Result<ArrayRef>,
-) -> Result<ColumnarValue> {
-    let [ColumnarValue::Scalar(ScalarValue::Struct(calendar)), person, time] = args.args.as_slice()
-    else {
-        return exec_err!("slots are told of one calendar, a person and a time");
-    };
-    let calendar = Calendar::of(calendar)
-        .ok_or_else(|| exec_datafusion_err!("a calendar has persons and cuts"))?;
-    let persons = person.to_array(args.number_rows)?;
-    let times = time.to_array(args.number_rows)?;
-    slots(calendar, persons.as_primitive(), &times).map(ColumnarValue::Array)
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -175,52 +249,29 @@ impl ScalarUDFImpl for SlotAt {
         &self.signature
     }
 
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Int64)
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        match arguments {
+            [calendar, DataType::Int64, time] if is_calendar(calendar) && *time == instant() => {
+                Ok(DataType::Int64)
+            }
+            _ => exec_err!("slot_at takes a calendar, a person (BIGINT) and an instant in UTC"),
+        }
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        by_calendar(&args, |calendar, persons, instants| {
-            Ok(Arc::new(calendar.slots(persons, instants.as_primitive())))
-        })
+        // It is one for all rows.
+        let [ColumnarValue::Scalar(ScalarValue::Struct(calendar)), person, time] =
+            args.args.as_slice()
+        else {
+            return exec_err!("slots are told of one calendar, a person and a time");
+        };
+        let calendar = Calendar::of(calendar)
+            .ok_or_else(|| exec_datafusion_err!("a calendar has persons and cuts"))?;
+        let persons = person.to_array(args.number_rows)?;
+        let times = time.to_array(args.number_rows)?;
+        let slots = calendar.slots(persons.as_primitive(), times.as_primitive());
+        Ok(ColumnarValue::Array(Arc::new(slots)))
     }
-}
-
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub struct SlotsIn {
-    signature: Signature,
-}
-
-impl Default for SlotsIn {
-    fn default() -> Self {
-        Self { signature: Signature::any(3, Volatility::Immutable) }
-    }
-}
-
-impl ScalarUDFImpl for SlotsIn {
-    fn name(&self) -> &str {
-        "slots_in"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Struct(first_and_after()))
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        by_calendar(&args, |calendar, persons, spans| {
-            let slots = ends(spans.as_struct())
-                .map(|instants| -> ArrayRef { Arc::new(calendar.slots(persons, instants)) });
-            Ok(Arc::new(StructArray::try_new(first_and_after(), slots.into(), None)?))
-        })
-    }
-}
-
-fn first_and_after() -> Fields {
-    ["first", "after"].map(|name| Field::new(name, DataType::Int64, true)).into_iter().collect()
 }
 
 #[cfg(test)]
@@ -243,18 +294,17 @@ mod tests {
             grouped AS (SELECT person, began_at, time_spans(began_at, ended_at) AS spans FROM told GROUP BY person, began_at, ended_at),
             spans AS (SELECT person, unnest(spans) AS span FROM grouped),
             calendar AS (SELECT calendar(array_agg(named_struct('person', person, 'span', span))) AS calendar FROM spans),
-            slots AS (
-                SELECT person, span, slots_in((SELECT calendar FROM calendar), person, span) AS slots FROM spans
-            ),
+            slots AS (SELECT unnest(get_field((SELECT calendar FROM calendar), 'spans')) AS held),
             calls AS (
                 SELECT person, arrow_cast(at, 'Timestamp(Microsecond, Some(\"UTC\"))') AS at
                 FROM generate_series(-12, 14) AS times(at)
                 CROSS JOIN (VALUES (6), (7), (8), (9), (10)) AS persons(person)
             ),
             met AS (
-                SELECT calls.person, at, span['began_at'] AS began_at, span['ended_at'] AS ended_at
+                SELECT
+                    calls.person, at, held['span']['began_at'] AS began_at, held['span']['ended_at'] AS ended_at
                 FROM (SELECT *, slot_at((SELECT calendar FROM calendar), person, at) AS slot FROM calls) AS calls
-                INNER JOIN slots ON slots.person = calls.person AND slot >= slots['first'] AND slot < slots['after']
+                INNER JOIN slots ON held['person'] = calls.person AND slot >= held['first_slot'] AND slot < held['slot_after']
             ),
             expected AS (
                 SELECT calls.person, at, began_at, ended_at
@@ -271,5 +321,20 @@ mod tests {
         assert_eq!(count(rows("met")).await, all);
         let same = "(SELECT * FROM met INTERSECT SELECT * FROM expected) AS same";
         assert_eq!(count(rows(same)).await, all);
+    }
+    #[tokio::test]
+    async fn other_types_are_refused() {
+        let context = SessionContext::new();
+        crate::functions::register(&context);
+        for wrong in [
+            "calendar(7)",
+            "calendar([7])",
+            "calendar([named_struct('person', 7, 'span', 9)])",
+            "slot_at(7, 7, now())",
+            "slot_at(named_struct('spans', 1, 'persons', 2, 'cuts', 3), 7, now())",
+        ] {
+            let refused = context.sql(&format!("SELECT {wrong}")).await.unwrap_err().to_string();
+            assert!(refused.contains(" takes a "), "{wrong}: {refused}");
+        }
     }
 }

@@ -31,17 +31,11 @@ calendar AS (
 ),
 spans AS (
     SELECT
-        {deal_columns}
-        person,
-        slots['first'] AS first_slot,
-        slots['after'] AS slot_after
-    FROM (
-        SELECT
-            {deal_held}
-            held['person'] AS person,
-            slots_in((SELECT calendar FROM calendar), held['person'], held['span']) AS slots
-        FROM (SELECT unnest(get_field((SELECT calendar FROM calendar), 'spans')) AS held) AS all_held
-    ) AS numbered
+        {deal_held}
+        held['person'] AS person,
+        held['first_slot'] AS first_slot,
+        held['slot_after'] AS slot_after
+    FROM (SELECT unnest(get_field((SELECT calendar FROM calendar), 'spans')) AS held) AS all_held
 ),
 called AS (
     SELECT
