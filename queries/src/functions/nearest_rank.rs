@@ -103,15 +103,6 @@ pub(super) fn place(times: impl Iterator<Item = i64> + Clone, percent: u64) -> O
     })
 }
 
-/// Two pairs of one value are one, told as often as both.
-pub(super) fn add_times(held: &mut Pair, next: Pair) -> bool {
-    let same = next.0 == held.0;
-    if same {
-        held.1 += next.1;
-    }
-    same
-}
-
 /// Values of pairs in the type that they were told in.
 pub(super) fn as_told(
     values: impl Iterator<Item = Option<i64>>,
@@ -126,41 +117,50 @@ pub(super) fn scale(told: &DataType) -> i8 {
     if let DataType::Decimal128(_, scale) = told { *scale } else { 0 }
 }
 
-/// The pair of each row's value.
-pub(super) fn told_once(
-    columns: &[ArrayRef],
-    mut take: impl FnMut(usize, Pair) -> Result<()>,
-) -> Result<()> {
-    let Some(values) = columns.first() else {
-        return internal_err!("there is no value");
-    };
-    if let Some(whole) = values.as_primitive_opt::<Int64Type>() {
-        let mut told = whole.iter().enumerate().filter_map(|(row, value)| Some((row, value?)));
-        return told.try_for_each(|(row, value)| take(row, (value, 1)));
-    }
-    let decimals = values.as_primitive::<Decimal128Type>().iter();
-    for (row, value) in decimals.enumerate().filter_map(|(row, value)| Some((row, value?))) {
-        let value = i64::try_from(value)
-            .map_err(|_| exec_datafusion_err!("ranks are of values of up to 18 digits"))?;
-        take(row, (value, 1))?;
-    }
-    Ok(())
+/// What an aggregate makes of values and how often each was told.
+pub(super) trait Tallied: Clone + std::fmt::Debug + Send + Sync + 'static {
+    /// The answers of these groups, whose pairs are a value, in units of its last digit, and its times.
+    fn of_times(&self, groups: &[Vec<Pair>]) -> Result<ArrayRef>;
 }
 
-impl Rule for Ranked {
+impl<T: Tallied> Rule for T {
     fn each_pair(
         &self,
         columns: &[ArrayRef],
-        take: impl FnMut(usize, Pair) -> Result<()>,
+        mut take: impl FnMut(usize, Pair) -> Result<()>,
     ) -> Result<()> {
-        told_once(columns, take)
+        let Some(values) = columns.first() else {
+            return internal_err!("there is no value");
+        };
+        if let Some(whole) = values.as_primitive_opt::<Int64Type>() {
+            let mut told = whole.iter().enumerate().filter_map(|(row, value)| Some((row, value?)));
+            return told.try_for_each(|(row, value)| take(row, (value, 1)));
+        }
+        let decimals = values.as_primitive::<Decimal128Type>().iter();
+        for (row, value) in decimals.enumerate().filter_map(|(row, value)| Some((row, value?))) {
+            let value = i64::try_from(value)
+                .map_err(|_| exec_datafusion_err!("ranks are of values of up to 18 digits"))?;
+            take(row, (value, 1))?;
+        }
+        Ok(())
     }
 
+    /// Two pairs of one value are one, told as often as both.
     fn joins(held: &mut Pair, next: Pair) -> bool {
-        add_times(held, next)
+        let same = next.0 == held.0;
+        if same {
+            held.1 += next.1;
+        }
+        same
     }
 
     fn answers(&self, groups: &[Vec<Pair>]) -> Result<ArrayRef> {
+        self.of_times(groups)
+    }
+}
+
+impl Tallied for Ranked {
+    fn of_times(&self, groups: &[Vec<Pair>]) -> Result<ArrayRef> {
         as_told(groups.iter().map(|counted| self.pick(counted)), &self.value)
     }
 }

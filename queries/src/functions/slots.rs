@@ -12,19 +12,15 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, Int64Array, ListArray, ListBuilder, StructArray,
-    TimestampMicrosecondArray, new_empty_array,
+    TimestampMicrosecondArray,
 };
-use arrow::buffer::OffsetBuffer;
-use arrow::compute::concat;
-use arrow::datatypes::{ArrowNativeType, DataType, Field, FieldRef, Fields, Int64Type, TimeUnit};
+use arrow::datatypes::{ArrowNativeType, DataType, Field, FieldRef, Fields, Int64Type};
 use datafusion::common::{Result, ScalarValue, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 
-fn instant() -> DataType {
-    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
-}
+use super::time_spans::instant;
 
 /// What a calendar is made of, beside its spans.
 fn cuts_of_persons() -> [Field; 2] {
@@ -124,41 +120,44 @@ fn with_slots(span: &FieldRef) -> FieldRef {
     Arc::new(Field::new_list_field(DataType::Struct(fields), true))
 }
 
-/// Lists of spans, with the slots of each.
+/// Lists of spans, with the slots of each beside what was told of it.
 fn numbered(told: &ListArray, persons: &ListArray, cuts: &ListArray) -> Result<ListArray> {
+    let spans = told.values().as_struct();
+    let (of, times) = persons_and_times(spans)?;
+    let first = told.value_offsets().first().map_or(0, |first| first.as_usize());
+    let mut slots = [vec![None; first], vec![None; first]];
+    for (row, bounds) in told.value_offsets().windows(2).enumerate() {
+        let [from, until] = bounds else { continue };
+        let (from, spans) = (from.as_usize(), (until - from).as_usize());
+        let calendar = Calendar::new(&persons.value(row), &cuts.value(row));
+        for (slots, ends) in slots.iter_mut().zip(ends(times)) {
+            slots.extend(&calendar.slots(&of.slice(from, spans), &ends.slice(from, spans)));
+        }
+    }
+    let slots = slots.map(|mut slots| -> ArrayRef {
+        slots.resize(spans.len(), None);
+        Arc::new(Int64Array::from(slots))
+    });
     let DataType::List(span) = told.data_type() else { return exec_err!("spans are a list") };
     let span = with_slots(span);
     let DataType::Struct(fields) = span.data_type() else { return exec_err!("spans are structs") };
-    let mut lists: Vec<ArrayRef> = vec![new_empty_array(span.data_type())];
-    for row in (0..told.len()).filter(|row| told.is_valid(*row)) {
-        let spans = told.value(row);
-        let spans = spans.as_struct();
-        let Some((of, times)) = persons_and_times(spans) else { return no_spans() };
-        let calendar = Calendar::new(&persons.value(row), &cuts.value(row));
-        let Some(calendar) = calendar else { return exec_err!("a calendar has persons and cuts") };
-        let slots = ends(times).map(|ends| -> ArrayRef { Arc::new(calendar.slots(of, ends)) });
-        let columns = spans.columns().iter().cloned().chain(slots).collect();
-        let spans = StructArray::try_new(fields.clone(), columns, spans.nulls().cloned())?;
-        lists.push(Arc::new(spans));
-    }
-    let values = concat(&lists.iter().map(AsRef::as_ref).collect::<Vec<_>>())?;
-    let lengths = told.iter().map(|spans| spans.map_or(0, |spans| spans.len()));
-    let offsets = OffsetBuffer::from_lengths(lengths);
-    Ok(ListArray::try_new(span, offsets, values, told.nulls().cloned())?)
+    let columns = spans.columns().iter().cloned().chain(slots).collect();
+    let spans = StructArray::try_new(fields.clone(), columns, spans.nulls().cloned())?;
+    let offsets = told.offsets().clone();
+    Ok(ListArray::try_new(span, offsets, Arc::new(spans), told.nulls().cloned())?)
 }
 
-fn no_spans<T>() -> Result<T> {
-    exec_err!("a calendar is of spans with a person and a span")
-}
-
-fn persons_and_times(spans: &StructArray) -> Option<(&Int64Array, &StructArray)> {
-    let persons = spans.column_by_name("person")?.as_primitive_opt::<Int64Type>()?;
-    Some((persons, spans.column_by_name("span")?.as_struct_opt()?))
+fn persons_and_times(spans: &StructArray) -> Result<(&Int64Array, &StructArray)> {
+    let column = |name| spans.column_by_name(name);
+    let persons = column("person").and_then(|persons| persons.as_primitive_opt::<Int64Type>());
+    persons
+        .zip(column("span").and_then(|times| times.as_struct_opt()))
+        .ok_or_else(|| exec_datafusion_err!("a calendar is of spans with a person and a span"))
 }
 
 /// Where spans of persons begin and end, sorted, each once.
 fn all_cuts(spans: &StructArray) -> Result<Vec<(i64, i64)>> {
-    let Some((persons, times)) = persons_and_times(spans) else { return no_spans() };
+    let (persons, times) = persons_and_times(spans)?;
     let [began, ended] = ends(times).map(|instants| persons.iter().zip(instants));
     let mut cuts: Vec<(i64, i64)> =
         began.chain(ended).filter_map(|(person, instant)| person.zip(instant)).collect();
@@ -199,16 +198,18 @@ struct Calendar {
 }
 
 impl Calendar {
-    fn of(calendar: &StructArray) -> Option<Self> {
+    fn of(calendar: &StructArray) -> Result<Self> {
         let list = |name| Some(calendar.column_by_name(name)?.as_list_opt::<i32>()?.value(0));
-        Self::new(&list("persons")?, &list("cuts")?)
+        let lists = list("persons").zip(list("cuts"));
+        let lists = lists.ok_or_else(|| exec_datafusion_err!("a calendar has persons and cuts"));
+        lists.map(|(persons, cuts)| Self::new(&persons, &cuts))
     }
 
-    fn new(persons: &ArrayRef, cuts: &ArrayRef) -> Option<Self> {
-        let persons = persons.as_primitive_opt()?.clone();
-        let cuts = cuts.as_list_opt::<i32>()?.clone();
-        let all = cuts.values().as_primitive_opt()?.clone();
-        Some(Self { persons, cuts, all })
+    /// Of lists of the types of [`cuts_of_persons`].
+    fn new(persons: &ArrayRef, cuts: &ArrayRef) -> Self {
+        let cuts = cuts.as_list::<i32>().clone();
+        let all = cuts.values().as_primitive().clone();
+        Self { persons: persons.as_primitive().clone(), cuts, all }
     }
 
     fn slots(&self, persons: &Int64Array, instants: &TimestampMicrosecondArray) -> Int64Array {
@@ -224,8 +225,10 @@ impl Calendar {
         let offsets = self.cuts.value_offsets();
         let (from, until) = (offsets.get(place)?.as_usize(), offsets.get(place + 1)?.as_usize());
         let own = self.all.values().get(from..until)?;
-        let until = own.partition_point(|cut| *cut <= instant);
-        i64::try_from(from + until).ok().filter(|_| until > 0)
+        let upto = own.partition_point(|cut| *cut <= instant);
+        // A calendar may be one of several in an array: its own cuts count, whatever stands before them.
+        let before = from - offsets.first()?.as_usize();
+        i64::try_from(before + upto).ok().filter(|_| upto > 0)
     }
 }
 
@@ -265,8 +268,7 @@ impl ScalarUDFImpl for SlotAt {
         else {
             return exec_err!("slots are told of one calendar, a person and a time");
         };
-        let calendar = Calendar::of(calendar)
-            .ok_or_else(|| exec_datafusion_err!("a calendar has persons and cuts"))?;
+        let calendar = Calendar::of(calendar)?;
         let persons = person.to_array(args.number_rows)?;
         let times = time.to_array(args.number_rows)?;
         let slots = calendar.slots(persons.as_primitive(), times.as_primitive());
@@ -322,6 +324,34 @@ mod tests {
         let same = "(SELECT * FROM met INTERSECT SELECT * FROM expected) AS same";
         assert_eq!(count(rows(same)).await, all);
     }
+
+    #[tokio::test]
+    async fn each_of_several_calendars_counts_its_own_slots() {
+        let context = SessionContext::new();
+        crate::functions::register(&context);
+        let sql = "WITH told AS (
+                SELECT person % 3 AS part, person, unnest(time_spans(
+                    arrow_cast(person, 'Timestamp(Microsecond, Some(\"UTC\"))'),
+                    arrow_cast(person + 5, 'Timestamp(Microsecond, Some(\"UTC\"))')
+                )) AS span
+                FROM generate_series(1, 900) AS persons(person)
+                GROUP BY part, person
+            ),
+            calendars AS (
+                SELECT calendar(array_agg(named_struct('person', person, 'span', span))) AS calendar FROM told GROUP BY part
+            ),
+            spans AS (SELECT unnest(get_field(calendar, 'spans')) AS held FROM calendars)
+            SELECT
+                count(*) AS n,
+                count(DISTINCT held['first_slot']) AS slots,
+                max(held['slot_after']) AS last,
+                bool_and(held['slot_after'] = held['first_slot'] + 1) AS follow
+            FROM spans";
+        let counted = context.sql(sql).await.unwrap().collect().await.unwrap();
+        let counted = pretty_format_batches(&counted).unwrap().to_string();
+        assert!(counted.contains("| 900 | 300   | 600  | true   |"), "{counted}");
+    }
+
     #[tokio::test]
     async fn other_types_are_refused() {
         let context = SessionContext::new();

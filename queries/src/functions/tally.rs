@@ -20,8 +20,8 @@ use datafusion::logical_expr::{
     ScalarUDFImpl, Signature, Volatility,
 };
 
-use super::nearest_rank::{add_times, as_told, place, scale, told_once};
-use super::pairs::{Groups, Pair, Rule, Whole, state_field};
+use super::nearest_rank::{Tallied, as_told, place, scale};
+use super::pairs::{Groups, Pair, Whole, state_field};
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Tally {
@@ -105,20 +105,8 @@ impl Counted {
     }
 }
 
-impl Rule for Counted {
-    fn each_pair(
-        &self,
-        columns: &[ArrayRef],
-        take: impl FnMut(usize, Pair) -> Result<()>,
-    ) -> Result<()> {
-        told_once(columns, take)
-    }
-
-    fn joins(held: &mut Pair, next: Pair) -> bool {
-        add_times(held, next)
-    }
-
-    fn answers(&self, groups: &[Vec<Pair>]) -> Result<ArrayRef> {
+impl Tallied for Counted {
+    fn of_times(&self, groups: &[Vec<Pair>]) -> Result<ArrayRef> {
         let pairs = || groups.iter().flatten();
         let values = as_told(pairs().map(|(value, _)| Some(*value)), &self.value)?;
         let times = Int64Array::from_iter_values(pairs().map(|(_, times)| *times));

@@ -29,7 +29,8 @@ impl Default for TimeSpans {
     }
 }
 
-fn instant() -> DataType {
+/// The type of both ends of a span.
+pub(super) fn instant() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
 }
 
