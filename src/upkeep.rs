@@ -4,6 +4,7 @@
 //! It runs beside the writer and holds up no batch. What fails is tried again at the next turn; what is
 //! cut off by a stop or a kill leaves files that the next vacuum deletes.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -40,8 +41,9 @@ impl FoldStore for Files {
         folder: &str,
         part: &str,
         rows: RecordBatch,
+        groups: Vec<Range<usize>>,
     ) -> Result<FoldedFile, Failure> {
-        Ok(self.0.put(folder, part, rows).await?)
+        Ok(self.0.put(folder, part, rows, groups).await?)
     }
 
     async fn publish(&self, folder: &str, manifest: &Manifest) -> Result<bool, Failure> {

@@ -5,6 +5,7 @@
 //! and nothing is mixed. It must never touch a table.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,17 +40,18 @@ impl Folded {
         Ok(Self { root, level: settings.compression_level })
     }
 
-    /// Stores rows as a file of a part; it is durable when this returns, and nobody reads it before a
-    /// manifest names it.
+    /// Stores rows as a file of a part, with these of its rows in row groups of their own; it is durable when this
+    /// returns, and nobody reads it before a manifest names it.
     pub async fn put(
         &self,
         folder: &str,
         part: &str,
         rows: RecordBatch,
+        groups: Vec<Range<usize>>,
     ) -> Result<FoldedFile, SinkError> {
         let level = self.level;
         let count = rows.num_rows() as u64;
-        let bytes = tokio::task::spawn_blocking(move || encode(&rows, level))
+        let bytes = tokio::task::spawn_blocking(move || encode(&rows, &groups, level))
             .await
             .map_err(|source| SinkError::Task { source })?
             .map_err(SinkError::parquet(NAME, "encoded"))?;
@@ -161,7 +163,11 @@ impl Folded {
     }
 }
 
-fn encode(rows: &RecordBatch, level: i32) -> Result<Vec<u8>, parquet::errors::ParquetError> {
+fn encode(
+    rows: &RecordBatch,
+    groups: &[Range<usize>],
+    level: i32,
+) -> Result<Vec<u8>, parquet::errors::ParquetError> {
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(level)?))
         .set_max_row_group_row_count(Some(GROUP_ROWS))
@@ -170,7 +176,36 @@ fn encode(rows: &RecordBatch, level: i32) -> Result<Vec<u8>, parquet::errors::Pa
         .build();
     let mut bytes = Vec::new();
     let mut writer = ArrowWriter::try_new(&mut bytes, rows.schema(), Some(properties))?;
-    writer.write(rows)?;
+    for group in groups {
+        writer.write(&rows.slice(group.start, group.len()))?;
+        writer.flush()?;
+    }
     writer.close()?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, Int64Array};
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+    use super::{Arc, RecordBatch, encode};
+
+    #[test]
+    fn rows_lie_in_the_groups_that_were_told() {
+        let rows = |n| {
+            let column: ArrayRef = Arc::new(Int64Array::from_iter_values(0..n));
+            RecordBatch::try_from_iter([("n", column)]).unwrap()
+        };
+        let read = |bytes: Vec<u8>| {
+            let file = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes)).unwrap();
+            let groups = file.metadata().row_groups().iter().map(|group| group.num_rows());
+            let groups: Vec<i64> = groups.collect();
+            let read: Vec<RecordBatch> = file.build().unwrap().map(Result::unwrap).collect();
+            (groups, read)
+        };
+        let (groups, read_rows) = read(encode(&rows(9), &[0..4, 4..5, 5..9], 1).unwrap());
+        assert_eq!((groups, read_rows), (vec![4, 1, 4], vec![rows(9)]));
+        assert_eq!(read(encode(&rows(0), &[], 1).unwrap()), (vec![], vec![]));
+    }
 }

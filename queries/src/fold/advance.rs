@@ -10,6 +10,7 @@
 //! one has worked in vain. It reads only what `progress` shows, and holds up no batch.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
@@ -22,6 +23,7 @@ use futures::TryStreamExt;
 use ringlake_transform::folded::{FoldedFile, FoldedTo, Manifest};
 
 use super::fresh::{Inputs, fresh};
+use super::groups::row_groups;
 use super::place::{Place, Tail, TailFile};
 use super::scope::{Scope, of_keys, of_others};
 use super::{FOLDS, Fold, Part};
@@ -51,9 +53,14 @@ const DUE_COMMITS: u64 = 100;
 /// Where folded files are put.
 #[async_trait]
 pub trait FoldStore: Send + Sync {
-    /// Stores rows as a file; durable once this returns.
-    async fn put(&self, folder: &str, part: &str, rows: RecordBatch)
-    -> Result<FoldedFile, Failure>;
+    /// Stores rows as a file, these of them in row groups of their own; durable once this returns.
+    async fn put(
+        &self,
+        folder: &str,
+        part: &str,
+        rows: RecordBatch,
+        groups: Vec<Range<usize>>,
+    ) -> Result<FoldedFile, Failure>;
 
     /// Creates a manifest; false if there is one of its number by now.
     async fn publish(&self, folder: &str, manifest: &Manifest) -> Result<bool, Failure>;
@@ -236,7 +243,9 @@ impl Work<'_> {
             stay.push(match empty {
                 Some(file) => file,
                 None => {
-                    self.store.put(&self.fold.folder(), part.name, none).await.map_err(failed)?
+                    let folder = self.fold.folder();
+                    let put = self.store.put(&folder, part.name, none, Vec::new());
+                    put.await.map_err(failed)?
                 }
             });
         }
@@ -315,7 +324,9 @@ impl Work<'_> {
         if rows.num_rows() == 0 {
             return Ok(None);
         }
-        let file = self.store.put(&self.fold.folder(), part.name, rows).await;
+        let groups =
+            row_groups(&rows, part.sort).map_err(|error| QueryError::Failed(error.into()))?;
+        let file = self.store.put(&self.fold.folder(), part.name, rows, groups).await;
         file.map(Some).map_err(failed)
     }
 }

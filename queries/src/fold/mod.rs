@@ -15,7 +15,7 @@
 //! | [`fresh`] | what states make of the entities they touch; [`calls`] does so for calls |
 //! | [`shown`] | the views, made of folded and fresh rows |
 //! | [`reading`] | whether a fold is of use to an engine |
-//! | [`advance`] | folds what was committed since into new files |
+//! | [`advance`] | folds what was committed since into new files; [`groups`] cuts these |
 //!
 //! A fold is derived and may be missing, old or of another definition: then the views are asked of all
 //! states. It must never be the only place where anything is.
@@ -28,6 +28,7 @@ use crate::views;
 pub(crate) mod advance;
 mod calls;
 pub(crate) mod fresh;
+mod groups;
 pub(crate) mod place;
 pub(crate) mod reading;
 mod scope;
