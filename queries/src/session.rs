@@ -32,6 +32,8 @@ pub(crate) fn session(
     // Amounts that somebody writes into a query stay exact.
     options.sql_parser.parse_float_as_decimal = true;
     options.sql_parser.collect_spans = true;
+    // What a function tells is taken apart where it was told: nearer to the files it would be asked for each field anew.
+    options.optimizer.enable_leaf_expression_pushdown = false;
     let pool = TrackConsumersPool::new(FairSpillPool::new(settings.memory_limit), TRACKED);
     let disk = DiskManagerBuilder::default()
         .with_mode(DiskManagerMode::OsTmpDirectory)

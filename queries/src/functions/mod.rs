@@ -10,6 +10,7 @@ mod days;
 mod json_texts;
 mod last_told;
 mod local;
+mod looked_up;
 mod nearest_rank;
 mod numbers;
 mod pairs;
@@ -99,6 +100,7 @@ pub fn register(context: &SessionContext) {
     context.register_udf(ScalarUDF::from(numbers::ExactNumber::default()));
     context.register_udf(ScalarUDF::from(numbers::SameValue::default()));
     context.register_udf(ScalarUDF::from(local::LocalTime::default()));
+    context.register_udf(ScalarUDF::from(looked_up::LookedUp::default()));
     context.register_udf(ScalarUDF::from(json_texts::JsonTexts::default()));
     context.register_udf(ScalarUDF::from(phone::Phone::e164()));
     context.register_udf(ScalarUDF::from(phone::Phone::key()));

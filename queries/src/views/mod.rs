@@ -260,6 +260,11 @@ pub const VIEWS: &[View] = &[
         sql: include_str!("deal_stages.sql"),
     },
     View {
+        name: "_deal_stages_held",
+        row_is: "all deal stages in one list, to look them up",
+        sql: include_str!("deal_stages_held.sql"),
+    },
+    View {
         name: "_deal_pipelines_told",
         row_is: "one deal pipeline, each time it was told",
         sql: include_str!("deal_pipelines_told.sql"),
@@ -321,7 +326,7 @@ pub const VIEWS: &[View] = &[
     },
     View {
         name: "deal_numbers",
-        row_is: "one number by which a deal's people are called",
+        row_is: "one number by which a deal's people are called, each time that it is told",
         sql: include_str!("deal_numbers.sql"),
     },
 ];

@@ -1,0 +1,197 @@
+//! `looked_up(rows, system, account, id, …)`: what a list of structs tells of each of these ids, as a struct of `first`,
+//! `second` and so on, each of them null where nothing is told. The first three fields of a row are its system, account
+//! and id, the others are what it tells; null is an account like any other.
+//!
+//! A handful of rows is looked up so beside hundreds of thousands, where a join would copy each of these whole. All ids
+//! go in one call, since a list that is named twice is laid beside every row. Of several rows with the same id the
+//! last is told, so there must be but one.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, StringArray, StructArray, UInt64Array};
+use arrow::compute::take;
+use arrow::datatypes::{DataType, Field};
+use datafusion::common::{HashMap, Result, ScalarValue, exec_datafusion_err, exec_err};
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
+};
+
+const KEYS: usize = 3;
+const PLACES: [&str; 3] = ["first", "second", "third"];
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct LookedUp {
+    signature: Signature,
+}
+
+impl Default for LookedUp {
+    fn default() -> Self {
+        Self { signature: Signature::variadic_any(Volatility::Immutable) }
+    }
+}
+
+impl ScalarUDFImpl for LookedUp {
+    fn name(&self) -> &str {
+        "looked_up"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        told(arguments).ok_or_else(|| {
+            exec_datafusion_err!(
+                "looked_up takes a list of structs that begin with three texts, then a system, an account and up to {} ids, texts as well",
+                PLACES.len()
+            )
+        })
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let DataType::Struct(places) = args.return_type() else {
+            return exec_err!("what is looked up is a struct");
+        };
+        // They are the same for all that is looked up.
+        let Some((ColumnarValue::Scalar(ScalarValue::List(list)), asked)) = args.args.split_first()
+        else {
+            return exec_err!("looked_up takes one list of rows");
+        };
+        let asked: Vec<ArrayRef> =
+            asked.iter().map(|asked| asked.to_array(args.number_rows)).collect::<Result<_>>()?;
+        let [systems, accounts, ids @ ..] = asked.as_slice() else {
+            return exec_err!("looked_up takes a system, an account and ids");
+        };
+        let rows = list.value(0);
+        let rows = rows.as_struct();
+        let held = held(rows)?;
+        let held = of_accounts(&held, systems.as_string(), accounts.as_string());
+        let told = ids.iter().zip(places).map(|(ids, place)| {
+            let found = held.iter().zip(ids.as_string::<i32>());
+            taken(rows, place, &found.map(|(held, id)| held.as_ref()?.get(id?).copied()).collect())
+        });
+        let told = told.collect::<Result<_>>()?;
+        Ok(ColumnarValue::Array(Arc::new(StructArray::try_new(places.clone(), told, None)?)))
+    }
+}
+
+/// What is told of so many ids.
+fn told(arguments: &[DataType]) -> Option<DataType> {
+    let [DataType::List(row), texts @ ..] = arguments else { return None };
+    let DataType::Struct(fields) = row.data_type() else { return None };
+    let (keys, told) = fields.split_at_checked(KEYS)?;
+    let mut texts = texts.iter().chain(keys.iter().map(|key| key.data_type()));
+    let is_text = texts.all(|text| *text == DataType::Utf8);
+    let ids = (arguments.len()).checked_sub(KEYS).filter(|ids| is_text && *ids > 0)?;
+    let place = |name: &&str| Field::new(*name, DataType::Struct(told.into()), true);
+    Some(DataType::Struct(PLACES.get(..ids)?.iter().map(place).collect()))
+}
+
+/// What these rows tell.
+fn taken(rows: &StructArray, place: &Field, found: &UInt64Array) -> Result<ArrayRef> {
+    let DataType::Struct(told) = place.data_type() else { return exec_err!("a row is a struct") };
+    let columns = rows.columns().iter().skip(KEYS);
+    let columns = columns.map(|column| take(column, found, None)).collect::<Result<_, _>>()?;
+    let nulls = found.nulls().cloned();
+    Ok(Arc::new(StructArray::try_new_with_length(told.clone(), columns, nulls, found.len())?))
+}
+
+type Account<'a> = (Option<&'a str>, Option<&'a str>);
+/// Where the row of each id is.
+type Ids<'a> = HashMap<&'a str, u64>;
+
+fn held(rows: &StructArray) -> Result<HashMap<Account<'_>, Ids<'_>>> {
+    let [systems, accounts, ids, ..] = rows.columns() else {
+        return exec_err!("a row that is looked up has a system, an account and an id");
+    };
+    let accounts = systems.as_string::<i32>().iter().zip(accounts.as_string::<i32>());
+    let mut held: HashMap<Account<'_>, Ids<'_>> = HashMap::new();
+    for ((account, id), row) in accounts.zip(ids.as_string::<i32>()).zip(0..) {
+        if let Some(id) = id {
+            held.entry(account).or_default().insert(id, row);
+        }
+    }
+    Ok(held)
+}
+
+/// The ids of each of these accounts. Neighbours are mostly of one.
+fn of_accounts<'a>(
+    held: &'a HashMap<Account<'a>, Ids<'a>>,
+    systems: &'a StringArray,
+    accounts: &'a StringArray,
+) -> Vec<Option<&'a Ids<'a>>> {
+    let mut last: Option<(Account<'_>, Option<&Ids<'_>>)> = None;
+    let accounts = systems.iter().zip(accounts);
+    let found = accounts.map(|account| match last {
+        Some((of, ids)) if of == account => ids,
+        _ => {
+            let ids = held.get(&account);
+            last = Some((account, ids));
+            ids
+        }
+    });
+    found.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::util::pretty::pretty_format_batches;
+    use datafusion::prelude::SessionContext;
+
+    const ROWS: &str = "(SELECT array_agg(named_struct('system', system, 'account', account, 'id', id, 'name', name))
+        FROM (VALUES
+            ('crm', NULL, '1', 'of no account'), ('crm', 'a', '1', 'one'), ('crm', 'a', '2', NULL),
+            ('other', 'a', '1', 'elsewhere'), ('crm', 'a', NULL, 'nobody')
+        ) AS stages(system, account, id, name) WHERE system = ";
+
+    async fn answer(sql: &str) -> String {
+        let context = SessionContext::new();
+        crate::functions::register(&context);
+        let rows = context.sql(sql).await.unwrap().collect().await.unwrap();
+        pretty_format_batches(&rows).unwrap().to_string()
+    }
+
+    #[tokio::test]
+    async fn an_id_is_that_of_its_account_and_system() {
+        let asked = "(VALUES
+                (1, 'crm', 'a', '1'), (2, 'crm', NULL, '1'), (3, 'crm', 'a', '2'), (4, 'crm', 'b', '1'), (5, 'crm', 'a', '3'),
+                (6, 'other', 'a', '1'), (7, 'crm', 'a', NULL), (8, NULL, 'a', '1')
+            ) AS asked(n, system, account, id)";
+        let told = answer(&format!(
+            "SELECT n, told['first']['name'] AS name, told['first'] IS NULL AS missed, told['second']['name'] AS other
+            FROM (SELECT n, looked_up({ROWS} 'crm'), system, account, id, '1') AS told FROM {asked})
+            ORDER BY n"
+        ))
+        .await;
+        let expected = [
+            "| n | name          | missed | other         |",
+            "| 1 | one           | false  | one           |",
+            "| 2 | of no account | false  | of no account |",
+            "| 3 |               | false  | one           |",
+            "| 4 |               | true   |               |",
+            "| 5 |               | true   | one           |",
+            "| 6 |               | true   |               |",
+            "| 7 |               | true   | one           |",
+            "| 8 |               | true   |               |",
+        ];
+        assert_eq!(
+            told.lines().filter(|line| !line.starts_with('+')).collect::<Vec<_>>(),
+            expected
+        );
+        let none =
+            answer(&format!("SELECT looked_up({ROWS} 'none'), 'crm', 'a', '1')['first'] AS told"))
+                .await;
+        assert!(none.contains("|      |"), "{none}");
+    }
+
+    #[tokio::test]
+    async fn other_types_are_refused() {
+        let context = SessionContext::new();
+        crate::functions::register(&context);
+        for wrong in ["7", "[7]", "[named_struct('system', 'crm')]"] {
+            let sql = format!("SELECT looked_up({wrong}, 'crm', 'a', '1')");
+            let refused = context.sql(&sql).await.unwrap_err().to_string();
+            assert!(refused.contains("looked_up takes a list"), "{wrong}: {refused}");
+        }
+    }
+}
