@@ -94,6 +94,8 @@ const OF_ALL: &[(&str, &str)] = &[
     ("last_seen_at", "when it was last told, in UTC"),
     ("forecast_type", "whether a stage is won, lost or open"),
     ("deal_stage_id", "the stage; deal_stages has its name"),
+    ("deal_outcome", "whether the deal is open, won or lost, as it is now"),
+    ("phone_key", "the number as a whole number, to join by"),
     ("deal_pipeline_id", "the pipeline; deal_pipelines has its name"),
     ("owner_id", "who owns it; users has the name"),
     ("base_currency_amount", "money, exact, in the account's own currency"),

@@ -1,7 +1,7 @@
 //! `deal-calls`: what was talked with the people of the deals while these were open.
 //!
-//! The templates call a row of `deals_current` `deal`, of `calls_current` `call`, and the deal's stage
-//! `stage`. Dimensions and filters name deals or calls, never both: each side is grouped before they meet.
+//! The templates call a row of the view `deal_stays` `deal`, and one of `calls_current` `call`. Dimensions
+//! and filters name deals or calls, never both: each side is grouped before they meet.
 
 use super::call_cost::CURRENCY;
 use super::dimension::{day, month, named, of, week};
@@ -21,13 +21,17 @@ pub const DEAL_CALLS: Report = Report {
     },
     dimensions: &[
         of("account", "the CRM's account id", "deal.account_id"),
-        named(of("deal", "the deal", "deal.id"), "deal.name"),
+        named(of("deal", "the deal", "deal.deal_id"), "deal.deal_name"),
         named(of("owner", "the deal's owner now", "deal.owner_id"), "deal.owner_name"),
         named(
             of("pipeline", "the deal's pipeline now", "deal.deal_pipeline_id"),
             "deal.deal_pipeline_name",
         ),
-        of("outcome", "open, won or lost, as the deal is now", "coalesce(stage.outcome, 'open')"),
+        of(
+            "outcome",
+            "open, won or lost, as the deal is now",
+            "coalesce(deal.deal_outcome, 'open')",
+        ),
         named(of("agent", "the agent who talked", "call.agent_id"), "call.agent_name"),
         of("direction", "incoming or outgoing", "call.direction"),
         of("day", "the day on which the call started", day!("call.started_at")),
@@ -61,7 +65,7 @@ pub const DEAL_CALLS: Report = Report {
         system: "deal.system",
         account: "deal.account_id",
         agent: Some("call.agent_id"),
-        deal: Some("CAST(deal.id AS VARCHAR)"),
+        deal: Some("CAST(deal.deal_id AS VARCHAR)"),
         cost_source: Some("call.cost_source"),
         usual: None,
     },

@@ -1,5 +1,5 @@
 -- One stay of a deal in a stage: from its creation or its move there to its next move. The deal's name,
--- owner, pipeline and amount are those of its newest state.
+-- owner, pipeline, amount and outcome are those of its newest state.
 -- Only for deals that do not tell when they were created are their states looked through.
 WITH undated AS (
     SELECT system, account_id, id FROM _deals_newest WHERE created_at IS NULL
@@ -108,6 +108,9 @@ SELECT
     stays.entered_at,
     stays.left_at,
     stays.amount,
+    looked_up(
+        (SELECT stages FROM _deal_stages_held), stays.system, stays.account_id, stays.newest_stage
+    )['first']['outcome'] AS deal_outcome,
     stays.is_deleted
 FROM stays
 LEFT JOIN deal_stages

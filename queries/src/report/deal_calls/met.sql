@@ -4,23 +4,15 @@
 WITH open AS (
     SELECT
         {deal_groups}
-        phone_key(people."number", NULL) AS person,
-        unnest(time_spans(stay.entered_at, coalesce(stay.left_at, {never}))) AS span
-    FROM deal_stays AS stay
-    INNER JOIN deals_current AS deal
-        ON (deal.system IS NOT DISTINCT FROM stay.system)
-        AND (deal.account_id IS NOT DISTINCT FROM stay.account_id)
-        AND (deal.id = stay.deal_id)
-    LEFT JOIN deal_stages AS stage
-        ON (stage.system IS NOT DISTINCT FROM deal.system)
-        AND (stage.account_id IS NOT DISTINCT FROM deal.account_id)
-        AND (stage.id = deal.deal_stage_id)
+        people.phone_key AS person,
+        unnest(time_spans(deal.entered_at, coalesce(deal.left_at, {never}))) AS span
+    FROM deal_stays AS deal
     INNER JOIN deal_numbers AS people
-        ON (people.system IS NOT DISTINCT FROM stay.system)
-        AND (people.account_id IS NOT DISTINCT FROM stay.account_id)
-        AND (people.deal_id = stay.deal_id)
-    WHERE coalesce(stay.outcome, 'open') = 'open' AND {deal_filters}
-    GROUP BY {deal_keys} phone_key(people."number", NULL)
+        ON (people.system IS NOT DISTINCT FROM deal.system)
+        AND (people.account_id IS NOT DISTINCT FROM deal.account_id)
+        AND (people.deal_id = deal.deal_id)
+    WHERE coalesce(deal.outcome, 'open') = 'open' AND NOT deal.is_deleted AND {deal_filters}
+    GROUP BY {deal_keys} people.phone_key
 ),
 -- As a scalar subquery it is computed once, however often it is named. Nothing in it may be taken from a struct, or
 -- be an expression that stands there twice: the optimizer would name that anew in each place, and take them for
