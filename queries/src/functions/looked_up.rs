@@ -3,14 +3,16 @@
 //! and id, the others are what it tells; null is an account like any other.
 //!
 //! A handful of rows is looked up so beside hundreds of thousands, where a join would copy each of these whole. All ids
-//! go in one call, since a list that is named twice is laid beside every row. Of several rows with the same id the
-//! last is told, so there must be but one.
+//! go in one call, since a list that is named twice is laid beside every row, which takes long. Of several rows with
+//! the same id the last is told, so there must be but one.
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, StringArray, StructArray, UInt64Array};
-use arrow::compute::take;
-use arrow::datatypes::{DataType, Field};
+use arrow::array::{
+    Array, ArrayRef, AsArray, ListArray, StringArray, StructArray, UInt64Array, new_empty_array,
+};
+use arrow::compute::{concat, take};
+use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::{HashMap, Result, ScalarValue, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
@@ -52,27 +54,47 @@ impl ScalarUDFImpl for LookedUp {
         let DataType::Struct(places) = args.return_type() else {
             return exec_err!("what is looked up is a struct");
         };
-        // They are the same for all that is looked up.
-        let Some((ColumnarValue::Scalar(ScalarValue::List(list)), asked)) = args.args.split_first()
-        else {
-            return exec_err!("looked_up takes one list of rows");
+        let Some((rows, asked)) = args.args.split_first() else {
+            return exec_err!("looked_up takes a list of rows");
         };
         let asked: Vec<ArrayRef> =
             asked.iter().map(|asked| asked.to_array(args.number_rows)).collect::<Result<_>>()?;
-        let [systems, accounts, ids @ ..] = asked.as_slice() else {
-            return exec_err!("looked_up takes a system, an account and ids");
+        let told = match rows {
+            ColumnarValue::Scalar(ScalarValue::List(list)) => looked_up(list, &asked, places)?,
+            // A query of a user's own may bring a list with each row.
+            ColumnarValue::Array(lists) => {
+                let one = |row| {
+                    let asked: Vec<ArrayRef> =
+                        asked.iter().map(|asked| asked.slice(row, 1)).collect();
+                    looked_up(&lists.as_list().slice(row, 1), &asked, places)
+                };
+                let told: Vec<ArrayRef> = (0..lists.len()).map(one).collect::<Result<_>>()?;
+                match told.iter().map(AsRef::as_ref).collect::<Vec<_>>().as_slice() {
+                    [] => new_empty_array(args.return_type()),
+                    told => concat(told)?,
+                }
+            }
+            ColumnarValue::Scalar(_) => return exec_err!("looked_up takes a list of rows"),
         };
-        let rows = list.value(0);
-        let rows = rows.as_struct();
-        let held = held(rows)?;
-        let held = of_accounts(&held, systems.as_string(), accounts.as_string());
-        let told = ids.iter().zip(places).map(|(ids, place)| {
-            let found = held.iter().zip(ids.as_string::<i32>());
-            taken(rows, place, &found.map(|(held, id)| held.as_ref()?.get(id?).copied()).collect())
-        });
-        let told = told.collect::<Result<_>>()?;
-        Ok(ColumnarValue::Array(Arc::new(StructArray::try_new(places.clone(), told, None)?)))
+        Ok(ColumnarValue::Array(told))
     }
+}
+
+/// What this one list tells.
+fn looked_up(list: &ListArray, asked: &[ArrayRef], places: &Fields) -> Result<ArrayRef> {
+    let [systems, accounts, ids @ ..] = asked else {
+        return exec_err!("looked_up takes a system, an account and ids");
+    };
+    let rows = list.value(0);
+    let rows = rows.as_struct();
+    let held = held(rows)?;
+    let held = of_accounts(&held, systems.as_string(), accounts.as_string());
+    let told = ids.iter().zip(places).map(|(ids, place)| {
+        let found = held.iter().zip(ids.as_string::<i32>());
+        taken(rows, place, &found.map(|(held, id)| held.as_ref()?.get(id?).copied()).collect())
+    });
+    let told = told.collect::<Result<_>>()?;
+    Ok(Arc::new(StructArray::try_new(places.clone(), told, None)?))
 }
 
 /// What is told of so many ids.
@@ -182,6 +204,11 @@ mod tests {
             answer(&format!("SELECT looked_up({ROWS} 'none'), 'crm', 'a', '1')['first'] AS told"))
                 .await;
         assert!(none.contains("|      |"), "{none}");
+        let each = format!("SELECT looked_up(rows, system, 'a', '1')['first']['name'] AS told
+            FROM (SELECT {ROWS} 'crm') AS rows, 'crm' AS system UNION ALL SELECT {ROWS} 'other'), 'other') AS lists
+            ORDER BY told DESC");
+        let each = answer(&each).await;
+        assert!(each.contains("| one       |\n| elsewhere |"), "{each}");
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! `deal-changes` on a small set whose numbers were computed by hand.
 
-use super::{Tables, lines, report_csv};
+use super::{Tables, lines, report_csv, sql_csv};
 use crate::Engine;
 
 /// Two deals, five events. Stage 2 is called `Lost` and counts as won; stage 3 counts as lost.
@@ -117,4 +117,36 @@ async fn summed_by_stages_and_owner() {
             8,Eve,2,1,-19.5000,0,0.0000,0,0.0000,0"
         )
     );
+}
+
+/// Stages are told by one list, wherever a question names them.
+#[tokio::test]
+async fn stages_in_questions_of_ones_own() {
+    let engine = deals();
+    for (asked, expected) in [
+        (
+            "SELECT deal_id, from_stage_name FROM deal_changes
+            WHERE to_stage_name = 'New' AND old_outcome = 'won' AND from_stage_name LIKE 'L%'",
+            "deal_id,from_stage_name\n100,Lost\n",
+        ),
+        (
+            "SELECT one.deal_id, one.to_stage_name AS via, next.to_stage_name AS to_stage
+            FROM deal_changes AS one
+            INNER JOIN deal_changes AS next ON next.deal_id = one.deal_id AND next.from_stage_name = one.to_stage_name
+            WHERE one.outcome = 'won'",
+            "deal_id,via,to_stage\n100,Lost,New\n",
+        ),
+        (
+            "SELECT coalesce(old_outcome, 'none') || ' to ' || outcome AS moved, count(*) AS n FROM deal_changes
+            WHERE field = 'deal_stage_id' GROUP BY moved ORDER BY moved",
+            "moved,n\nopen to lost,1\nopen to won,1\nwon to open,1\n",
+        ),
+        (
+            "SELECT stage_name, outcome, deal_outcome, count(*) AS n FROM deal_stays
+            WHERE deal_outcome <> 'won' GROUP BY stage_name, outcome, deal_outcome ORDER BY stage_name, deal_outcome",
+            "stage_name,outcome,deal_outcome,n\nDead,lost,lost,1\nLost,won,open,1\nNew,open,lost,1\nNew,open,open,2\n",
+        ),
+    ] {
+        assert_eq!(sql_csv(&engine, asked).await, expected, "{asked}");
+    }
 }
