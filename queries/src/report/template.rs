@@ -89,12 +89,29 @@ impl Pieces {
         Self(pieces)
     }
 
-    /// The template as plain SQL. Zones come last, since pieces name them as well.
+    /// The template as plain SQL. What has been filled in is not filled again: a filter may be any text.
     pub fn fill(&self, template: &str, zone: Tz) -> String {
-        let filled = self.0.iter().fold(template.to_owned(), |text, (name, piece)| {
-            text.replace(&format!("{{{name}}}"), piece)
-        });
-        filled.replace("{zone}", zone.name())
+        let mut filled = String::new();
+        let mut rest = template;
+        while let Some((before, after)) = rest.split_once('{') {
+            filled.push_str(before);
+            let named = after.split_once('}');
+            let piece = named.and_then(|(name, after)| Some((self.piece(name, zone)?, after)));
+            let (piece, after) = piece.unwrap_or_else(|| ("{".to_owned(), after));
+            filled.push_str(&piece);
+            rest = after;
+        }
+        filled + rest
+    }
+
+    /// What stands for this name. Pieces of our own name the zone as well.
+    fn piece(&self, name: &str, zone: Tz) -> Option<String> {
+        if name == "zone" {
+            return Some(zone.name().to_owned());
+        }
+        let (_, piece) = self.0.iter().find(|(held, _)| *held == name)?;
+        let is_told = name.ends_with("filters");
+        Some(if is_told { piece.clone() } else { piece.replace("{zone}", zone.name()) })
     }
 }
 
@@ -209,5 +226,20 @@ fn agents(dimensions: &[&Dimension]) -> &'static str {
     match dimensions.iter().any(|dimension| dimension.is_agent) {
         true => AGENTS,
         false => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::report;
+    use crate::tests::request;
+
+    #[test]
+    fn what_somebody_filters_by_is_no_template() {
+        let asked = [("agent", "{keys} {zone} {"), ("account", "}{"), ("tz", "Europe/Berlin")];
+        let asked = report::render(&request("call-cost", &asked)).unwrap().sql;
+        assert!(asked.contains("= '{keys} {zone} {'") && asked.contains("= '}{'"), "{asked}");
+        let asked = asked.replace("'{keys} {zone} {'", "").replace("'}{'", "");
+        assert!(!asked.contains('{') && asked.contains("Europe/Berlin"), "{asked}");
     }
 }
