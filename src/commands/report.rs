@@ -25,7 +25,7 @@ Examples:
   ringlake report bill-duration --by number --format csv
   ringlake report bill-duration --histogram
   ringlake report call-cost --by week --chart
-  ringlake report call-cost --by month --chart=costs.svg
+  ringlake report call-cost --by month --chart costs.svg
   ringlake report deal-changes --deal 1357538
   ringlake report call-cost --by month --sql     # for psql or a BI tool: see `ringlake pg`
   ringlake report my-own --param team=7
@@ -39,7 +39,7 @@ pub struct Args {
     #[arg(long)]
     histogram: bool,
     /// Draw it: on the terminal, or into a file that ends in .svg or .png
-    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-")]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = TERMINAL)]
     chart: Option<PathBuf>,
     /// What the chart draws [default: the report's main measure]
     #[arg(long, value_name = "NAME", requires = "chart")]
@@ -150,7 +150,24 @@ impl QuestionArgs {
     }
 }
 
+/// Where a chart is drawn that is for no file.
+const TERMINAL: &str = "-";
+
+impl Args {
+    /// In `report --chart NAME` what follows the flag is no file.
+    fn named(mut self) -> Self {
+        let file = self.chart.as_ref().filter(|file| file.as_os_str() != TERMINAL);
+        let name = file.filter(|file| self.name.is_none() && chart::Picture::of(file).is_err());
+        if let Some(name) = name.map(|name| name.display().to_string()) {
+            self.name = Some(name);
+            self.chart = Some(TERMINAL.into());
+        }
+        self
+    }
+}
+
 pub async fn run(args: Args, app: &App) -> Result<(), Error> {
+    let args = args.named();
     let saved = wiring::saved_reports(app.config())?;
     match args.name.as_deref() {
         None if !args.help => Err(Error::Usage {
@@ -188,7 +205,7 @@ async fn run_built_in(args: Args, saved: &[saved::Saved], app: &App) -> Result<(
         is_over_time: rendered.is_over_time && !args.histogram,
     };
     if let Some(path) = &args.chart {
-        if path.as_os_str() != "-" {
+        if path.as_os_str() != TERMINAL {
             chart::Picture::of(path).map_err(asked_wrong)?;
         }
         chart::check(&rendered, &plot.measure).map_err(asked_wrong)?;
@@ -200,7 +217,7 @@ async fn run_built_in(args: Args, saved: &[saved::Saved], app: &App) -> Result<(
     let answer = report::run(&engine, &request).await?;
     let draws = args.histogram && args.output.format.is_none() && args.output.output.is_none();
     match &args.chart {
-        Some(path) if path.as_os_str() != "-" => {
+        Some(path) if path.as_os_str() != TERMINAL => {
             answers::draw_to_file(answer, &plot, path, app.console).await
         }
         Some(_) => answers::draw(answer, &plot, app.console).await,

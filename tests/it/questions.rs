@@ -129,8 +129,12 @@ fn charts_and_histograms_are_drawn() {
     assert!(histogram.contains("60–120 s   1  █"), "{histogram}");
     let bins = place.ok(&["report", "bill-duration", "--histogram", "--format", "csv"]);
     assert!(bins.starts_with("over_seconds,to_seconds,calls\n"), "{bins}");
-    for (file, magic) in [("costs.svg", &b"<svg"[..]), ("costs.png", b"\x89PNG")] {
-        place.ok(&["report", "call-cost", "--by", "day", &format!("--chart={file}")]);
+    assert_eq!(place.ok(&["report", "--by", "agent", "--chart", "call-cost"]), bars);
+    for (file, chart, magic) in [
+        ("costs.svg", &["--chart", "costs.svg"][..], &b"<svg"[..]),
+        ("costs.png", &["--chart=costs.png"], b"\x89PNG"),
+    ] {
+        place.ok(&[&["report", "call-cost", "--by", "day"], chart].concat());
         let picture = std::fs::read(place.path().join(file)).unwrap();
         assert!(picture.starts_with(magic), "{file}");
         assert!(picture.len() > 1_000, "{file} is too small for a picture");
@@ -207,7 +211,8 @@ fn what_is_wrong_with_a_question_is_told_before_any_table_is_read() {
         (&["report", "call-cost", "--cost-source", "vendr"], "did you mean vendor?"),
         (&["report", "call-cost", "--histogram"], "has no --histogram"),
         (&["report", "call-cost", "--chart", "--measure", "csot"], "did you mean cost?"),
-        (&["report", "call-cost", "--chart=a.gif"], "FILE.svg, FILE.png"),
+        (&["report", "call-cost", "--chart", "a.gif"], "FILE.svg, FILE.png"),
+        (&["report", "--chart", "call-csot"], "did you mean call-cost?"),
         (&["report"], "which report?"),
         (&["explain", "call-cost"], "--row"),
         (&["explain", "call-cost", "--group", "694"], "write NAME=VALUE"),
