@@ -67,7 +67,7 @@ WHERE field = 'deal_stage_id'
 WINDOW deal AS (PARTITION BY system, account_id, record_id ORDER BY changed_at, topic, "partition", "offset");
 
 CREATE VIEW stays AS
-SELECT stay.*, owner_id, owner_name, stages.name AS stage_name, worth, gone, outcome, (epoch_us(left_at) - epoch_us(entered_at)) / 1000000 AS seconds
+SELECT stay.*, deals.name AS deal_name, owner_id, owner_name, stages.name AS stage_name, worth, gone, outcome, (epoch_us(left_at) - epoch_us(entered_at)) / 1000000 AS seconds
 FROM (
     SELECT
         deals.account_id, id AS deal_id,
@@ -231,6 +231,20 @@ FROM (
         WHERE field = 'expected_close'
     )
     WHERE days > 0
+)
+GROUP BY ALL
+
+-- asked: deal-calls
+SELECT deal_id, max(deal_name), currency, count(*), coalesce(sum(talk_seconds), 0), sum(cost)
+FROM (
+    SELECT DISTINCT
+        stays.deal_id, deal_name, currency, costed.system, costed.account_id, call_id, extension, talk_seconds, cost
+    FROM stays
+    INNER JOIN people
+        ON people.deal_id = stays.deal_id AND people.account_id IS NOT DISTINCT FROM stays.account_id
+    INNER JOIN costed
+        ON customer_number = people.number AND started_at >= entered_at AND (left_at IS NULL OR started_at < left_at)
+    WHERE coalesce(outcome, 'open') = 'open' AND NOT gone
 )
 GROUP BY ALL
 
