@@ -4,7 +4,6 @@
 //! It runs beside the writer and holds up no batch. What fails is tried again at the next turn; what is
 //! cut off by a stop or a kill leaves files that the next vacuum deletes.
 
-use std::ops::Range;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -41,9 +40,9 @@ impl FoldStore for Files {
         folder: &str,
         part: &str,
         rows: RecordBatch,
-        groups: Vec<Range<usize>>,
+        cuts: Vec<usize>,
     ) -> Result<FoldedFile, Failure> {
-        Ok(self.0.put(folder, part, rows, groups).await?)
+        Ok(self.0.put(folder, part, rows, cuts).await?)
     }
 
     async fn publish(&self, folder: &str, manifest: &Manifest) -> Result<bool, Failure> {

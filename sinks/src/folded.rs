@@ -5,7 +5,6 @@
 //! and nothing is mixed. It must never touch a table.
 
 use std::collections::HashSet;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,18 +39,18 @@ impl Folded {
         Ok(Self { root, level: settings.compression_level })
     }
 
-    /// Stores rows as a file of a part, with these of its rows in row groups of their own; it is durable when this
+    /// Stores rows as a file of a part whose row groups are cut at these rows, in their order; it is durable when this
     /// returns, and nobody reads it before a manifest names it.
     pub async fn put(
         &self,
         folder: &str,
         part: &str,
         rows: RecordBatch,
-        groups: Vec<Range<usize>>,
+        cuts: Vec<usize>,
     ) -> Result<FoldedFile, SinkError> {
         let level = self.level;
         let count = rows.num_rows() as u64;
-        let bytes = tokio::task::spawn_blocking(move || encode(&rows, &groups, level))
+        let bytes = tokio::task::spawn_blocking(move || encode(&rows, &cuts, level))
             .await
             .map_err(|source| SinkError::Task { source })?
             .map_err(SinkError::parquet(NAME, "encoded"))?;
@@ -165,7 +164,7 @@ impl Folded {
 
 fn encode(
     rows: &RecordBatch,
-    groups: &[Range<usize>],
+    cuts: &[usize],
     level: i32,
 ) -> Result<Vec<u8>, parquet::errors::ParquetError> {
     let properties = WriterProperties::builder()
@@ -176,9 +175,11 @@ fn encode(
         .build();
     let mut bytes = Vec::new();
     let mut writer = ArrowWriter::try_new(&mut bytes, rows.schema(), Some(properties))?;
-    for group in groups {
-        writer.write(&rows.slice(group.start, group.len()))?;
+    let mut from = 0;
+    for until in cuts.iter().copied().chain([rows.num_rows()]) {
+        writer.write(&rows.slice(from, until - from))?;
         writer.flush()?;
+        from = until;
     }
     writer.close()?;
     Ok(bytes)
@@ -192,7 +193,7 @@ mod tests {
     use super::{Arc, RecordBatch, encode};
 
     #[test]
-    fn rows_lie_in_the_groups_that_were_told() {
+    fn all_rows_are_stored_wherever_they_are_cut() {
         let rows = |n| {
             let column: ArrayRef = Arc::new(Int64Array::from_iter_values(0..n));
             RecordBatch::try_from_iter([("n", column)]).unwrap()
@@ -204,8 +205,11 @@ mod tests {
             let read: Vec<RecordBatch> = file.build().unwrap().map(Result::unwrap).collect();
             (groups, read)
         };
-        let (groups, read_rows) = read(encode(&rows(9), &[0..4, 4..5, 5..9], 1).unwrap());
+        let (groups, read_rows) = read(encode(&rows(9), &[4, 5], 1).unwrap());
         assert_eq!((groups, read_rows), (vec![4, 1, 4], vec![rows(9)]));
+        let (groups, read_rows) = read(encode(&rows(9), &[0, 4, 4, 9], 1).unwrap());
+        assert_eq!((groups, read_rows), (vec![4, 5], vec![rows(9)]));
+        assert_eq!(read(encode(&rows(9), &[], 1).unwrap()), (vec![9], vec![rows(9)]));
         assert_eq!(read(encode(&rows(0), &[], 1).unwrap()), (vec![], vec![]));
     }
 }

@@ -10,7 +10,6 @@
 //! one has worked in vain. It reads only what `progress` shows, and holds up no batch.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
@@ -23,7 +22,7 @@ use futures::TryStreamExt;
 use ringlake_transform::folded::{FoldedFile, FoldedTo, Manifest};
 
 use super::fresh::{Inputs, fresh};
-use super::groups::row_groups;
+use super::groups::cuts;
 use super::place::{Place, Tail, TailFile};
 use super::scope::{Scope, of_keys, of_others};
 use super::{FOLDS, Fold, Part};
@@ -53,13 +52,13 @@ const DUE_COMMITS: u64 = 100;
 /// Where folded files are put.
 #[async_trait]
 pub trait FoldStore: Send + Sync {
-    /// Stores rows as a file, these of them in row groups of their own; durable once this returns.
+    /// Stores rows as a file whose row groups are cut at these rows; durable once this returns.
     async fn put(
         &self,
         folder: &str,
         part: &str,
         rows: RecordBatch,
-        groups: Vec<Range<usize>>,
+        cuts: Vec<usize>,
     ) -> Result<FoldedFile, Failure>;
 
     /// Creates a manifest; false if there is one of its number by now.
@@ -324,9 +323,8 @@ impl Work<'_> {
         if rows.num_rows() == 0 {
             return Ok(None);
         }
-        let groups =
-            row_groups(&rows, part.sort).map_err(|error| QueryError::Failed(error.into()))?;
-        let file = self.store.put(&self.fold.folder(), part.name, rows, groups).await;
+        let cuts = cuts(&rows, part.sort).map_err(|error| QueryError::Failed(error.into()))?;
+        let file = self.store.put(&self.fold.folder(), part.name, rows, cuts).await;
         file.map(Some).map_err(failed)
     }
 }

@@ -4,8 +4,6 @@
 //! the leading column that many rows share has row groups of its own: a question about one field of deals then reads
 //! that field's rows, and not the texts of the others beside them.
 
-use std::ops::Range;
-
 use arrow::array::RecordBatch;
 use arrow::compute::partition;
 use arrow::error::ArrowError;
@@ -13,21 +11,14 @@ use arrow::error::ArrowError;
 /// So many rows that share a value are apart from the others.
 const LONG: usize = 4 * 1024;
 
-/// The row groups of rows that are sorted by these columns.
-pub(super) fn row_groups(
-    rows: &RecordBatch,
-    sort: &[&str],
-) -> Result<Vec<Range<usize>>, ArrowError> {
-    let leading = sort.first().and_then(|column| rows.column_by_name(column));
-    let runs = leading.map(|values| partition(std::slice::from_ref(values))).transpose()?;
-    let runs = runs.map(|runs| runs.ranges()).unwrap_or_default();
-    let mut edges = vec![0];
-    for run in runs.into_iter().filter(|run| run.len() >= LONG) {
-        edges.extend([run.start, run.end]);
-    }
-    edges.push(rows.num_rows());
-    edges.dedup();
-    Ok(edges.iter().zip(edges.iter().skip(1)).map(|(from, until)| *from..*until).collect())
+/// Where rows that are sorted by these columns are cut: before and behind each value that many share.
+pub(super) fn cuts(rows: &RecordBatch, sort: &[&str]) -> Result<Vec<usize>, ArrowError> {
+    let Some(leading) = sort.first().and_then(|column| rows.column_by_name(column)) else {
+        return Ok(Vec::new());
+    };
+    let runs = partition(std::slice::from_ref(leading))?.ranges();
+    let long = runs.into_iter().filter(|run| run.len() >= LONG);
+    Ok(long.flat_map(|run| [run.start, run.end]).collect())
 }
 
 #[cfg(test)]
@@ -36,14 +27,16 @@ mod tests {
 
     use arrow::array::{ArrayRef, StringArray};
 
-    use super::{LONG, RecordBatch, row_groups};
+    use super::{LONG, RecordBatch, cuts};
 
     fn cut(values: &[(Option<&str>, usize)]) -> Vec<(usize, usize)> {
         let values: StringArray =
             values.iter().flat_map(|(value, n)| std::iter::repeat_n(*value, *n)).collect();
         let rows = RecordBatch::try_from_iter([("field", Arc::new(values) as ArrayRef)]).unwrap();
-        let groups = row_groups(&rows, &["field"]).unwrap();
-        groups.into_iter().map(|group| (group.start, group.end)).collect()
+        let cuts = cuts(&rows, &["field"]).unwrap();
+        let until = cuts.iter().copied().chain([rows.num_rows()]);
+        let groups = [0].into_iter().chain(cuts.iter().copied()).zip(until);
+        groups.filter(|(from, until)| from < until).collect()
     }
 
     #[test]
