@@ -51,8 +51,8 @@ pub fn render(request: &ReportRequest) -> Result<Rendered, QueryError> {
     let only: Vec<&str> = dimensions.iter().filter_map(|d| d.only).collect();
     let conditions = conditions(report, request, period, &only)?;
     let rates = currency.map(|to| (to, request.rates.as_deref()));
-    let pieces = Pieces::new(&dimensions, &conditions, period, rates);
-    let fill = |template: &str| pieces.fill(template, zone);
+    let pieces = Pieces::new(&dimensions, &conditions, period, rates, zone);
+    let fill = |template: &str| pieces.fill(template);
     let rows = fill(report.rows);
     let (sql, columns) = if request.histogram {
         let Some(histogram) = report.histogram else {

@@ -43,6 +43,7 @@ impl Pieces {
         conditions: &[String],
         period: Period,
         conversion: Option<(&'static str, Option<&Rates>)>,
+        zone: Tz,
     ) -> Self {
         // Where calls meet deals, each side is grouped and filtered before.
         let (of_call, of_deal): (Vec<&Dimension>, Vec<&Dimension>) =
@@ -64,9 +65,6 @@ impl Pieces {
             ("call_keys", keys(&of_call, |name| format!("\"by_{name}\", "))),
             ("never", bound(None, LAST)),
             ("agents", agents(dimensions).to_owned()),
-            ("filters", all_of(conditions)),
-            ("call_filters", all_of(&for_call)),
-            ("deal_filters", all_of(&for_deal)),
             ("groups", groups(dimensions)),
             ("parts", maxima(dimensions, |name| format!("\"by_{name}\""))),
             ("regroups", maxima(dimensions, |name| format!("\"{name}\""))),
@@ -86,32 +84,37 @@ impl Pieces {
             ("until", bound(period.until, LAST)),
         ];
         pieces.extend(money(conversion));
+        for (_, piece) in &mut pieces {
+            *piece = piece.replace("{zone}", zone.name());
+        }
+        // What somebody filters by may be any text, and names no zone.
+        pieces.extend([
+            ("zone", zone.name().to_owned()),
+            ("filters", all_of(conditions)),
+            ("call_filters", all_of(&for_call)),
+            ("deal_filters", all_of(&for_deal)),
+        ]);
         Self(pieces)
     }
 
-    /// The template as plain SQL. What has been filled in is not filled again: a filter may be any text.
-    pub fn fill(&self, template: &str, zone: Tz) -> String {
+    /// The template as plain SQL. What has been filled in is not filled again.
+    pub fn fill(&self, template: &str) -> String {
         let mut filled = String::new();
         let mut rest = template;
         while let Some((before, after)) = rest.split_once('{') {
             filled.push_str(before);
             let named = after.split_once('}');
-            let piece = named.and_then(|(name, after)| Some((self.piece(name, zone)?, after)));
-            let (piece, after) = piece.unwrap_or_else(|| ("{".to_owned(), after));
-            filled.push_str(&piece);
+            let (piece, after) = named
+                .and_then(|(name, after)| Some((self.piece(name)?, after)))
+                .unwrap_or(("{", after));
+            filled.push_str(piece);
             rest = after;
         }
         filled + rest
     }
 
-    /// What stands for this name. Pieces of our own name the zone as well.
-    fn piece(&self, name: &str, zone: Tz) -> Option<String> {
-        if name == "zone" {
-            return Some(zone.name().to_owned());
-        }
-        let (_, piece) = self.0.iter().find(|(held, _)| *held == name)?;
-        let is_told = name.ends_with("filters");
-        Some(if is_told { piece.clone() } else { piece.replace("{zone}", zone.name()) })
+    fn piece(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(held, _)| *held == name).map(|(_, piece)| piece.as_str())
     }
 }
 
