@@ -1,5 +1,5 @@
-//! `looked_up(rows, system, account, id, …)`: what a list of structs tells of each of these ids, as a struct of `first`,
-//! `second` and so on, each of them null where nothing is told. The first three fields of a row are its system, account
+//! `looked_up(rows, system, account, id, …)`: what a list of structs tells of one id or two, as a struct of `first` and
+//! `second`, either of them null where nothing is told. The first three fields of a row are its system, account
 //! and id, the others are what it tells; null is an account like any other.
 //!
 //! A handful of rows is looked up so beside hundreds of thousands, where a join would copy each of these whole. All ids
@@ -19,7 +19,7 @@ use datafusion::logical_expr::{
 };
 
 const KEYS: usize = 3;
-const PLACES: [&str; 3] = ["first", "second", "third"];
+const PLACES: [&str; 2] = ["first", "second"];
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct LookedUp {
@@ -68,11 +68,11 @@ impl ScalarUDFImpl for LookedUp {
                         asked.iter().map(|asked| asked.slice(row, 1)).collect();
                     looked_up(&lists.as_list().slice(row, 1), &asked, places)
                 };
-                let told: Vec<ArrayRef> = (0..lists.len()).map(one).collect::<Result<_>>()?;
-                match told.iter().map(AsRef::as_ref).collect::<Vec<_>>().as_slice() {
-                    [] => new_empty_array(args.return_type()),
-                    told => concat(told)?,
-                }
+                // There may be no rows at all, of which nothing can be put together.
+                let none = Ok(new_empty_array(args.return_type()));
+                let told: Vec<ArrayRef> =
+                    (0..lists.len()).map(one).chain([none]).collect::<Result<_>>()?;
+                concat(&told.iter().map(AsRef::as_ref).collect::<Vec<_>>())?
             }
             ColumnarValue::Scalar(_) => return exec_err!("looked_up takes a list of rows"),
         };
