@@ -154,10 +154,15 @@ impl QuestionArgs {
 const TERMINAL: &str = "-";
 
 impl Args {
+    /// The file that the chart is drawn into, if it is.
+    fn picture(&self) -> Option<&PathBuf> {
+        self.chart.as_ref().filter(|file| file.as_os_str() != TERMINAL)
+    }
+
     /// In `report --chart NAME` what follows the flag is no file.
     fn named(mut self) -> Self {
-        let file = self.chart.as_ref().filter(|file| file.as_os_str() != TERMINAL);
-        let name = file.filter(|file| self.name.is_none() && chart::Picture::of(file).is_err());
+        let name =
+            self.picture().filter(|file| self.name.is_none() && chart::Picture::of(file).is_err());
         if let Some(name) = name.map(|name| name.display().to_string()) {
             self.name = Some(name);
             self.chart = Some(TERMINAL.into());
@@ -188,6 +193,7 @@ pub async fn run(args: Args, app: &App) -> Result<(), Error> {
 }
 
 async fn run_built_in(args: Args, saved: &[saved::Saved], app: &App) -> Result<(), Error> {
+    let picture = args.picture().cloned();
     let name = args.name.unwrap_or_default();
     let report = report::by_name(&name).map_err(|error| unknown(error, saved))?;
     if let Some(param) = args.params.first() {
@@ -204,10 +210,10 @@ async fn run_built_in(args: Args, saved: &[saved::Saved], app: &App) -> Result<(
         },
         is_over_time: rendered.is_over_time && !args.histogram,
     };
-    if let Some(path) = &args.chart {
-        if path.as_os_str() != TERMINAL {
-            chart::Picture::of(path).map_err(asked_wrong)?;
-        }
+    if let Some(path) = &picture {
+        chart::Picture::of(path).map_err(asked_wrong)?;
+    }
+    if args.chart.is_some() {
         chart::check(&rendered, &plot.measure).map_err(asked_wrong)?;
     }
     if args.sql {
@@ -216,12 +222,9 @@ async fn run_built_in(args: Args, saved: &[saved::Saved], app: &App) -> Result<(
     let engine = wiring::engine(app.config()).await?;
     let answer = report::run(&engine, &request).await?;
     let draws = args.histogram && args.output.format.is_none() && args.output.output.is_none();
-    match &args.chart {
-        Some(path) if path.as_os_str() != TERMINAL => {
-            answers::draw_to_file(answer, &plot, path, app.console).await
-        }
-        Some(_) => answers::draw(answer, &plot, app.console).await,
-        None if draws => answers::draw(answer, &plot, app.console).await,
+    match picture {
+        Some(path) => answers::draw_to_file(answer, &plot, &path, app.console).await,
+        None if draws || args.chart.is_some() => answers::draw(answer, &plot, app.console).await,
         None => answers::write(answer, &args.output, app.console).await,
     }
 }
