@@ -110,6 +110,16 @@ INNER JOIN accounts
     ON accounts.id = sales_account_id AND accounts.account_id IS NOT DISTINCT FROM present.account_id
 WHERE phone IS NOT NULL;
 
+CREATE VIEW met AS
+SELECT
+    stays.deal_id, deal_name, owner_id, owner_name, currency, costed.system, costed.account_id, call_id, extension, talk_seconds, cost
+FROM stays
+INNER JOIN people
+    ON people.deal_id = stays.deal_id AND people.account_id IS NOT DISTINCT FROM stays.account_id
+INNER JOIN costed
+    ON customer_number = people.number AND started_at >= entered_at AND (left_at IS NULL OR started_at < left_at)
+WHERE coalesce(outcome, 'open') = 'open' AND NOT gone;
+
 CREATE VIEW agent_states AS
 SELECT
     *,
@@ -236,30 +246,12 @@ GROUP BY ALL
 
 -- asked: deal-calls
 SELECT deal_id, max(deal_name), currency, count(*), coalesce(sum(talk_seconds), 0), sum(cost)
-FROM (
-    SELECT DISTINCT
-        stays.deal_id, deal_name, currency, costed.system, costed.account_id, call_id, extension, talk_seconds, cost
-    FROM stays
-    INNER JOIN people
-        ON people.deal_id = stays.deal_id AND people.account_id IS NOT DISTINCT FROM stays.account_id
-    INNER JOIN costed
-        ON customer_number = people.number AND started_at >= entered_at AND (left_at IS NULL OR started_at < left_at)
-    WHERE coalesce(outcome, 'open') = 'open' AND NOT gone
-)
+FROM (SELECT DISTINCT * EXCLUDE (owner_id, owner_name) FROM met)
 GROUP BY ALL
 
 -- asked: deal-calls --by owner
 SELECT owner_id, max(owner_name), currency, count(*), coalesce(sum(talk_seconds), 0), sum(cost)
-FROM (
-    SELECT DISTINCT
-        owner_id, owner_name, currency, costed.system, costed.account_id, call_id, extension, talk_seconds, cost
-    FROM stays
-    INNER JOIN people
-        ON people.deal_id = stays.deal_id AND people.account_id IS NOT DISTINCT FROM stays.account_id
-    INNER JOIN costed
-        ON customer_number = people.number AND started_at >= entered_at AND (left_at IS NULL OR started_at < left_at)
-    WHERE coalesce(outcome, 'open') = 'open' AND NOT gone
-)
+FROM (SELECT DISTINCT * EXCLUDE (deal_id, deal_name) FROM met)
 GROUP BY ALL
 
 -- asked: agent-time
