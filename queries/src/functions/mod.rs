@@ -3,24 +3,28 @@
 mod account;
 mod arrival;
 mod business;
+mod calendar;
 mod channel_state;
 mod convert;
 mod country;
 mod days;
+mod entries;
 mod json_texts;
 mod last_told;
 mod local;
 mod looked_up;
+mod met;
 mod nearest_rank;
 mod numbers;
-mod pairs;
+mod person_spans;
 mod phone;
 mod ratio;
 mod seconds;
-mod slots;
+mod slot_at;
+mod slot_sums;
+mod sums;
 mod tally;
 mod tariff;
-mod time_spans;
 
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use datafusion::prelude::SessionContext;
@@ -101,6 +105,7 @@ pub fn register(context: &SessionContext) {
     context.register_udf(ScalarUDF::from(numbers::SameValue::default()));
     context.register_udf(ScalarUDF::from(local::LocalTime::default()));
     context.register_udf(ScalarUDF::from(looked_up::LookedUp::default()));
+    context.register_udf(ScalarUDF::from(met::Met::default()));
     context.register_udf(ScalarUDF::from(json_texts::JsonTexts::default()));
     context.register_udf(ScalarUDF::from(phone::Phone::e164()));
     context.register_udf(ScalarUDF::from(phone::Phone::key()));
@@ -108,12 +113,13 @@ pub fn register(context: &SessionContext) {
     context.register_udf(ScalarUDF::from(convert::Converted::default()));
     context.register_udf(ScalarUDF::from(days::DayParts::default()));
     context.register_udf(ScalarUDF::from(seconds::SecondsBetween::default()));
-    context.register_udf(ScalarUDF::from(slots::ToCalendar::default()));
-    context.register_udf(ScalarUDF::from(slots::SlotAt::default()));
+    context.register_udf(ScalarUDF::from(calendar::ToCalendar::default()));
+    context.register_udf(ScalarUDF::from(slot_at::SlotAt::default()));
     context.register_udf(ScalarUDF::from(tally::RankOf::default()));
+    context.register_udaf(AggregateUDF::from(slot_sums::SlotSums::default()));
     context.register_udaf(AggregateUDF::from(tally::Tally::default()));
     context.register_udaf(AggregateUDF::from(nearest_rank::NearestRank::default()));
-    context.register_udaf(AggregateUDF::from(time_spans::TimeSpans::default()));
+    context.register_udaf(AggregateUDF::from(person_spans::PersonSpans::default()));
     context.register_udwf(WindowUDF::from(channel_state::ChannelState::default()));
     context.register_udwf(WindowUDF::from(last_told::LastTold::default()));
 }

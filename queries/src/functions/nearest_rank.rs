@@ -15,7 +15,7 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDFImpl, ColumnarValue, GroupsAccumulator, Signature, Volatility,
 };
 
-use super::pairs::{Groups, Pair, Rule, Whole, state_field};
+use super::entries::{Entry, Groups, Rule, Whole, state_field};
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct NearestRank {
@@ -45,7 +45,7 @@ impl AggregateUDFImpl for NearestRank {
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
-        Ok(vec![state_field(args.name)])
+        Ok(vec![state_field::<2>(args.name)])
     }
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
@@ -64,7 +64,7 @@ impl AggregateUDFImpl for NearestRank {
     }
 }
 
-/// Pairs of a value, in units of its last digit, and how often it was told.
+/// Entries of a value, in units of its last digit, and how often it was told.
 #[derive(Clone, Debug)]
 struct Ranked {
     percent: u64,
@@ -86,9 +86,9 @@ impl Ranked {
         Ok(Self { percent: percent.unsigned_abs(), value })
     }
 
-    fn pick(&self, counted: &[Pair]) -> Option<i64> {
-        let place = place(counted.iter().map(|(_, times)| *times), self.percent)?;
-        counted.get(place).map(|(value, _)| *value)
+    fn pick(&self, counted: &[Entry<2>]) -> Option<i64> {
+        let place = place(counted.iter().map(|[_, times]| *times), self.percent)?;
+        counted.get(place).map(|[value, _]| *value)
     }
 }
 
@@ -103,7 +103,7 @@ pub(super) fn place(times: impl Iterator<Item = i64> + Clone, percent: u64) -> O
     })
 }
 
-/// Values of pairs in the type that they were told in.
+/// Values of entries in the type that they were told in.
 pub(super) fn as_told(
     values: impl Iterator<Item = Option<i64>>,
     told: &DataType,
@@ -119,48 +119,48 @@ pub(super) fn scale(told: &DataType) -> i8 {
 
 /// What an aggregate makes of values and how often each was told.
 pub(super) trait Tallied: Clone + std::fmt::Debug + Send + Sync + 'static {
-    /// The answers of these groups, whose pairs are a value, in units of its last digit, and its times.
-    fn of_times(&self, groups: &[Vec<Pair>]) -> Result<ArrayRef>;
+    /// The answers of these groups, whose entries are a value, in units of its last digit, and its times.
+    fn of_times(&self, groups: &[Vec<Entry<2>>]) -> Result<ArrayRef>;
 }
 
-impl<T: Tallied> Rule for T {
-    fn each_pair(
+impl<T: Tallied> Rule<2> for T {
+    fn each_entry(
         &self,
         columns: &[ArrayRef],
-        mut take: impl FnMut(usize, Pair) -> Result<()>,
+        mut take: impl FnMut(usize, Entry<2>) -> Result<()>,
     ) -> Result<()> {
         let Some(values) = columns.first() else {
             return internal_err!("there is no value");
         };
         if let Some(whole) = values.as_primitive_opt::<Int64Type>() {
             let mut told = whole.iter().enumerate().filter_map(|(row, value)| Some((row, value?)));
-            return told.try_for_each(|(row, value)| take(row, (value, 1)));
+            return told.try_for_each(|(row, value)| take(row, [value, 1]));
         }
         let decimals = values.as_primitive::<Decimal128Type>().iter();
         for (row, value) in decimals.enumerate().filter_map(|(row, value)| Some((row, value?))) {
             let value = i64::try_from(value)
                 .map_err(|_| exec_datafusion_err!("ranks are of values of up to 18 digits"))?;
-            take(row, (value, 1))?;
+            take(row, [value, 1])?;
         }
         Ok(())
     }
 
-    /// Two pairs of one value are one, told as often as both.
-    fn joins(held: &mut Pair, next: Pair) -> bool {
-        let same = next.0 == held.0;
+    /// Two entries of one value are one, told as often as both.
+    fn joins([held, times]: &mut Entry<2>, [value, more]: Entry<2>) -> bool {
+        let same = value == *held;
         if same {
-            held.1 += next.1;
+            *times += more;
         }
         same
     }
 
-    fn answers(&self, groups: &[Vec<Pair>]) -> Result<ArrayRef> {
+    fn answers(&self, groups: &[Vec<Entry<2>>]) -> Result<ArrayRef> {
         self.of_times(groups)
     }
 }
 
 impl Tallied for Ranked {
-    fn of_times(&self, groups: &[Vec<Pair>]) -> Result<ArrayRef> {
+    fn of_times(&self, groups: &[Vec<Entry<2>>]) -> Result<ArrayRef> {
         as_told(groups.iter().map(|counted| self.pick(counted)), &self.value)
     }
 }

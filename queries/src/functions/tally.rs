@@ -20,8 +20,8 @@ use datafusion::logical_expr::{
     ScalarUDFImpl, Signature, Volatility,
 };
 
+use super::entries::{Entry, Groups, Whole, state_field};
 use super::nearest_rank::{Tallied, as_told, place, scale};
-use super::pairs::{Groups, Pair, Whole, state_field};
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Tally {
@@ -53,7 +53,7 @@ impl AggregateUDFImpl for Tally {
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
-        Ok(vec![state_field(args.name)])
+        Ok(vec![state_field::<2>(args.name)])
     }
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
@@ -93,7 +93,7 @@ fn value_of(tally: &DataType) -> Result<DataType> {
     }
 }
 
-/// Pairs of a value, in units of its last digit, and how often it was told.
+/// Entries of a value, in units of its last digit, and how often it was told.
 #[derive(Clone, Debug)]
 struct Counted {
     value: DataType,
@@ -106,10 +106,10 @@ impl Counted {
 }
 
 impl Tallied for Counted {
-    fn of_times(&self, groups: &[Vec<Pair>]) -> Result<ArrayRef> {
-        let pairs = || groups.iter().flatten();
-        let values = as_told(pairs().map(|(value, _)| Some(*value)), &self.value)?;
-        let times = Int64Array::from_iter_values(pairs().map(|(_, times)| *times));
+    fn of_times(&self, groups: &[Vec<Entry<2>>]) -> Result<ArrayRef> {
+        let entries = || groups.iter().flatten();
+        let values = as_told(entries().map(|[value, _]| Some(*value)), &self.value)?;
+        let times = Int64Array::from_iter_values(entries().map(|[_, times]| *times));
         let columns: Vec<ArrayRef> = vec![values, Arc::new(times)];
         let told = StructArray::try_new(fields(&self.value), columns, None)?;
         let offsets = OffsetBuffer::from_lengths(groups.iter().map(Vec::len));

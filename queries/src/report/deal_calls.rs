@@ -13,6 +13,11 @@ pub const DEAL_CALLS: Report = Report {
     rows: concat!(include_str!("deal_calls/met.sql"), include_str!("deal_calls/rows.sql")),
     sums: Sums::Met {
         picked: include_str!("deal_calls/sums.sql"),
+        within: concat!(
+            include_str!("deal_calls/met.sql"),
+            ",\n",
+            include_str!("deal_calls/within.sql")
+        ),
         apart: concat!(
             include_str!("deal_calls/met.sql"),
             ",\n",

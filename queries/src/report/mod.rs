@@ -79,9 +79,10 @@ pub struct Report {
 enum Sums {
     /// Over `picked`, which is the rows.
     Picked(&'static str),
-    /// Calls that meet deals: over `picked` unless groups tell deals apart. A query of its own then sums the calls
-    /// before they meet the deals; it begins as that of the rows does.
-    Met { picked: &'static str, apart: &'static str },
+    /// Calls that meet deals: over `picked` where groups tell calls apart and not deals. `within`, where they tell deals
+    /// apart and not calls, and `apart`, where both, sum the calls before they meet the deals; both begin as the query
+    /// of the rows does.
+    Met { picked: &'static str, within: &'static str, apart: &'static str },
 }
 
 /// An answer that is no group's sums: the rows themselves, or how they lie.

@@ -63,8 +63,10 @@ pub fn render(request: &ReportRequest) -> Result<Rendered, QueryError> {
     } else if let Some(list) = list {
         (over("items", &rows, &fill(list.sql)), kinds(list.columns))
     } else {
+        let of_call = dimensions.iter().filter(|dimension| dimension.is_of_call()).count();
         let sql = match report.sums {
-            Sums::Met { apart, .. } if !dimensions.iter().all(|d| d.is_of_call()) => fill(apart),
+            Sums::Met { within, .. } if of_call == 0 && !dimensions.is_empty() => fill(within),
+            Sums::Met { apart, .. } if of_call < dimensions.len() => fill(apart),
             Sums::Picked(picked) | Sums::Met { picked, .. } => over("picked", &rows, &fill(picked)),
         };
         (sql, grouped_columns(report, &dimensions))

@@ -57,13 +57,13 @@ impl Pieces {
             ("values", values(dimensions, str::to_owned)),
             ("call_values", values(&of_call, str::to_owned)),
             ("deal_groups", values(&of_deal, |label| format!("max({label})"))),
-            ("deal_keys", keys(&of_deal, |name| format!("\"by_{name}\", "))),
+            ("deal_grouping", grouping(&of_deal)),
             ("deal_fields", same(&of_deal, |name| format!("'by_{name}', \"by_{name}\""))),
             ("deal_held", same(&of_deal, |name| format!("held['by_{name}'] AS \"by_{name}\""))),
             ("deal_columns", same(&of_deal, |name| format!("\"by_{name}\""))),
+            ("deal_met", same(&of_deal, |name| format!("met['by_{name}'] AS \"{name}\""))),
             ("call_parts", maxima(&of_call, |name| format!("\"by_{name}\""))),
             ("call_keys", keys(&of_call, |name| format!("\"by_{name}\", "))),
-            ("never", bound(None, LAST)),
             ("agents", agents(dimensions).to_owned()),
             ("groups", groups(dimensions)),
             ("parts", maxima(dimensions, |name| format!("\"by_{name}\""))),
@@ -218,6 +218,12 @@ fn each(
         }
     }
     text
+}
+
+/// `GROUP BY by_owner`, or nothing, which is one group.
+fn grouping(dimensions: &[&Dimension]) -> String {
+    let keys: Vec<String> = dimensions.iter().map(|of| format!("\"by_{}\"", of.name)).collect();
+    if keys.is_empty() { String::new() } else { format!("GROUP BY {}", keys.join(", ")) }
 }
 
 fn keys(dimensions: &[&Dimension], key: impl Fn(&str) -> String) -> String {

@@ -1,33 +1,37 @@
--- What both answers of this report begin with: the calls, and the spans in which any of a group's deals with somebody's
+-- What all answers of this report begin with: the calls, and the spans in which any of a group's deals with somebody's
 -- number were open. A number's time is cut where any of its spans begins or ends; within such a slot the same spans
 -- go on, so that a call is in but one slot, however many deals there are.
 WITH open AS (
     SELECT
         {deal_groups}
-        people.phone_key AS person,
-        unnest(time_spans(deal.entered_at, coalesce(deal.left_at, {never}))) AS span
+        person_spans(people.phone_key, deal.entered_at, deal.left_at) AS spans
     FROM deal_stays AS deal
     INNER JOIN deal_numbers AS people
         ON (people.system IS NOT DISTINCT FROM deal.system)
         AND (people.account_id IS NOT DISTINCT FROM deal.account_id)
         AND (people.deal_id = deal.deal_id)
     WHERE coalesce(deal.outcome, 'open') = 'open' AND NOT deal.is_deleted AND {deal_filters}
-    GROUP BY {deal_keys} people.phone_key
+    {deal_grouping}
 ),
 -- As a scalar subquery it is computed once, however often it is named. Nothing in it may be taken from a struct, or
 -- be an expression that stands there twice: the optimizer would name that anew in each place, and take them for
 -- others.
 calendar AS (
-    SELECT calendar(array_agg(named_struct({deal_fields} 'person', person, 'span', span))) AS calendar
+    SELECT calendar(array_agg(named_struct({deal_fields} 'spans', spans))) AS calendar
     FROM open
 ),
 spans AS (
     SELECT
-        {deal_held}
-        held['person'] AS person,
-        held['first_slot'] AS first_slot,
-        held['slot_after'] AS slot_after
-    FROM (SELECT unnest(get_field((SELECT calendar FROM calendar), 'spans')) AS held) AS all_held
+        {deal_columns}
+        span['person'] AS person,
+        span['first_slot'] AS first_slot,
+        span['slot_after'] AS slot_after
+    FROM (
+        SELECT
+            {deal_held}
+            unnest(held['spans']) AS span
+        FROM (SELECT unnest(get_field((SELECT calendar FROM calendar), 'groups')) AS held) AS all_held
+    ) AS all_spans
 ),
 called AS (
     SELECT

@@ -1,0 +1,230 @@
+//! `met(calendar, sums)`: what calls come to for each group of a `calendar` in its spans, as a list of what the calendar
+//! tells of the group, `calls`, `talked_seconds` and `cost`, for those that any call was of. `sums` are the calls'
+//! `slot_sums`.
+//!
+//! A span of a deal has dozens of slots. Joined, each pair of the two is a row to be made, hashed and summed up; here a
+//! span is a difference, however many slots it has. The spans of a group must not overlap, or calls in both count
+//! twice; those of `person_spans` do not.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, Int64Array, ListArray, StructArray, UInt64Array};
+use arrow::buffer::OffsetBuffer;
+use arrow::compute::take;
+use arrow::datatypes::{ArrowNativeType, DataType, Field, FieldRef, Int64Type};
+use datafusion::common::{Result, ScalarValue, exec_datafusion_err, exec_err};
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
+};
+
+use super::calendar::{SPANS, is_calendar};
+use super::sums::{Running, Scales, Sum, amount, amounts, scales_of};
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Met {
+    signature: Signature,
+}
+
+impl Default for Met {
+    fn default() -> Self {
+        Self { signature: Signature::any(2, Volatility::Immutable) }
+    }
+}
+
+impl ScalarUDFImpl for Met {
+    fn name(&self) -> &str {
+        "met"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        let item = match arguments {
+            [calendar, sums] if is_calendar(calendar) => {
+                scales_of(sums).and_then(|scales| item(calendar, scales))
+            }
+            _ => None,
+        };
+        let item = item.ok_or_else(|| exec_datafusion_err!("met takes a calendar and slot_sums"));
+        item.map(DataType::List)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let (DataType::List(item), [ColumnarValue::Scalar(ScalarValue::Struct(calendar)), sums]) =
+            (args.return_type(), args.args.as_slice())
+        else {
+            return exec_err!("calls meet one calendar");
+        };
+        let (DataType::Struct(fields), Some(scales)) =
+            (item.data_type(), scales_of(&sums.data_type()))
+        else {
+            return exec_err!("what calls come to are structs");
+        };
+        let sums = sums.to_array(args.number_rows)?;
+        let [groups, _, cuts] = calendar.columns() else {
+            return exec_err!("a calendar has groups and cuts");
+        };
+        let groups = groups.as_list::<i32>().value(0);
+        let groups = groups.as_struct();
+        let slots = cuts.as_list::<i32>().values().len();
+        let found = met(groups, slots, sums.as_list())?;
+        let of = UInt64Array::from(found.groups);
+        let told = told_of(groups).map(|(_, column)| take(column, &of, None));
+        let mut columns: Vec<ArrayRef> = told.collect::<Result<_, _>>()?;
+        columns.extend(measured(&found.sums, scales));
+        let told = StructArray::try_new(fields.clone(), columns, None)?;
+        let offsets = OffsetBuffer::from_lengths(found.lengths);
+        let told = ListArray::try_new(Arc::clone(item), offsets, Arc::new(told), None)?;
+        Ok(ColumnarValue::Array(Arc::new(told)))
+    }
+}
+
+/// What a calendar tells of its groups beside their spans.
+fn told_of(groups: &StructArray) -> impl Iterator<Item = (&FieldRef, &ArrayRef)> {
+    let columns = groups.fields().iter().zip(groups.columns());
+    columns.filter(|(field, _)| field.name() != SPANS)
+}
+
+fn item(calendar: &DataType, [talked, cost]: Scales) -> Option<FieldRef> {
+    let DataType::Struct(fields) = calendar else { return None };
+    let DataType::List(group) = fields.first()?.data_type() else { return None };
+    let DataType::Struct(told) = group.data_type() else { return None };
+    let measures = [
+        Field::new("calls", DataType::Int64, true),
+        Field::new("talked_seconds", amount(talked), true),
+        Field::new("cost", amount(cost), true),
+    ];
+    let told = told.iter().filter(|field| field.name() != SPANS).cloned();
+    let fields = told.chain(measures.map(Arc::new)).collect();
+    Some(Arc::new(Field::new_list_field(DataType::Struct(fields), true)))
+}
+
+fn measured(sums: &[Sum], [talked, cost]: Scales) -> [ArrayRef; 3] {
+    let calls = Int64Array::from_iter_values(sums.iter().map(|sum| sum.calls));
+    let seconds = amounts(sums.iter().map(|sum| Some(sum.talked_seconds)), talked);
+    let costs = sums.iter().map(|sum| (sum.costs > 0).then_some(sum.cost));
+    [Arc::new(calls), seconds, amounts(costs, cost)]
+}
+
+/// What the groups come to, one list after the other.
+#[derive(Default)]
+struct Found {
+    /// The places of the groups.
+    groups: Vec<u64>,
+    sums: Vec<Sum>,
+    /// How many are in each list.
+    lengths: Vec<usize>,
+}
+
+fn met(groups: &StructArray, slots: usize, lists: &ListArray) -> Result<Found> {
+    let Some(spans) = groups.column_by_name(SPANS).and_then(|spans| spans.as_list_opt::<i32>())
+    else {
+        return exec_err!("a calendar's groups have spans");
+    };
+    let all = spans.values().as_struct();
+    let [first, after] = [1, 2].map(|at| all.column(at).as_primitive::<Int64Type>());
+    let mut found = Found::default();
+    for list in lists.iter() {
+        let before = found.sums.len();
+        let sums = list.as_ref().map(|list| Running::of(list, slots)).transpose()?;
+        for (group, bounds) in (0..).zip(spans.value_offsets().windows(2)) {
+            let ([from, until], Some(sums)) = (bounds, &sums) else { continue };
+            let mut sum = Sum::default();
+            for span in from.as_usize()..until.as_usize() {
+                sum = sum.and(sums.within(first.value(span), after.value(span)))?;
+            }
+            if sum.rows > 0 {
+                found.groups.push(group);
+                found.sums.push(sum);
+            }
+        }
+        found.lengths.push(found.sums.len() - before);
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::util::pretty::pretty_format_batches;
+    use datafusion::prelude::SessionContext;
+
+    async fn asked(sql: &str) -> Result<String, String> {
+        let context = SessionContext::new();
+        crate::functions::register(&context);
+        let rows = async { context.sql(sql).await?.collect().await };
+        let rows = rows.await.map_err(|error| error.to_string())?;
+        Ok(pretty_format_batches(&rows).unwrap().to_string())
+    }
+
+    /// Spans of three owners with two persons, that end where others begin or are apart; calls in them, between and
+    /// beside them, of a third person as well; calls that cost nothing or do not count.
+    const TOLD: &str = "WITH told AS (
+            SELECT
+                owner, person,
+                arrow_cast(began, 'Timestamp(Microsecond, Some(\"UTC\"))') AS began,
+                arrow_cast(ended, 'Timestamp(Microsecond, Some(\"UTC\"))') AS ended
+            FROM (VALUES
+                ('a', 7, -9, 4), ('b', 7, 4, 6), ('a', 7, 6, 9), ('c', 7, -9, 9), ('b', 9, 0, 5), ('b', 9, 8, 12), (NULL, 9, 1, 3)
+            ) AS told(owner, person, began, ended)
+        ),
+        owners AS (SELECT owner, person_spans(person, began, ended) AS spans FROM told GROUP BY owner),
+        calendar AS (
+            SELECT calendar(array_agg(named_struct('owner', owner, 'spans', spans))) AS calendar FROM owners
+        ),
+        calls AS (
+            SELECT
+                person, arrow_cast(at, 'Timestamp(Microsecond, Some(\"UTC\"))') AS at,
+                CASE WHEN at % 2 = 0 THEN 'EUR' ELSE 'USD' END AS currency,
+                at % 5 <> 0 AS counts,
+                CAST(at + 20 AS DECIMAL(18, 6)) AS talk,
+                CASE WHEN at % 3 = 0 THEN CAST(at AS DECIMAL(18, 9)) / 10 END AS cost
+            FROM generate_series(-12, 14) AS times(at)
+            CROSS JOIN (VALUES (7), (8), (9)) AS persons(person)
+        )";
+
+    #[tokio::test]
+    async fn calls_meet_those_whose_spans_go_on() {
+        let by_slot = format!(
+            "{TOLD},
+            summed AS (
+                SELECT currency, slot_sums(slot_at((SELECT calendar FROM calendar), person, at), counts, talk, cost) AS sums
+                FROM calls GROUP BY currency
+            ),
+            lines AS (SELECT currency, unnest(met((SELECT calendar FROM calendar), sums)) AS held FROM summed)
+            SELECT
+                held['owner'] AS owner, currency, held['calls'] AS calls,
+                held['talked_seconds'] AS talked, CAST(held['cost'] AS DECIMAL(38, 9)) AS cost
+            FROM lines ORDER BY owner, currency"
+        );
+        let by_time = format!(
+            "{TOLD}
+            SELECT
+                owner, currency, count(*) FILTER (WHERE counts) AS calls,
+                CAST(coalesce(sum(talk) FILTER (WHERE counts), 0) AS DECIMAL(38, 6)) AS talked,
+                CAST(sum(cost) AS DECIMAL(38, 9)) AS cost
+            FROM calls
+            INNER JOIN told ON told.person = calls.person AND at >= began AND at < ended
+            GROUP BY owner, currency ORDER BY owner, currency"
+        );
+        let met = asked(&by_slot).await.unwrap();
+        assert_eq!(met, asked(&by_time).await.unwrap());
+        // Three owners and one without a name, in two currencies.
+        assert_eq!(met.lines().count(), 4 + 8, "{met}");
+    }
+
+    #[tokio::test]
+    async fn other_types_are_refused() {
+        for (wrong, says) in [
+            ("SELECT met(7, 7)", "met takes a calendar"),
+            (
+                "SELECT slot_sums(7, 7, 7, 7) FROM (VALUES (1)) AS one(n) GROUP BY n",
+                "slot_sums takes a slot",
+            ),
+        ] {
+            let refused = asked(wrong).await.unwrap_err();
+            assert!(refused.contains(says), "{wrong}: {refused}");
+        }
+    }
+}

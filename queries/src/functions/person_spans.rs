@@ -1,0 +1,201 @@
+//! `person_spans(person, began_at, ended_at)`: the times that lie in any of a group's spans of each person, as a list
+//! of `person` and a span; those of one person do not meet. A span without a person or a begin is none; one without an
+//! end goes on.
+//!
+//! In SQL this takes two windows over all spans. It must keep each end as it was told: what is at `ended_at` is
+//! not in the span.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, AsArray, Int64Array, ListArray, StructArray, TimestampMicrosecondArray,
+};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::{
+    DataType, Field, FieldRef, Fields, Int64Type, TimeUnit, TimestampMicrosecondType,
+};
+use datafusion::common::{Result, internal_err, plan_err};
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDFImpl, GroupsAccumulator, Signature, Volatility,
+};
+
+use super::entries::{Entry, Groups, Rule, Whole, state_field};
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct PersonSpans {
+    signature: Signature,
+}
+
+impl Default for PersonSpans {
+    fn default() -> Self {
+        Self { signature: Signature::any(3, Volatility::Immutable) }
+    }
+}
+
+/// The type of both ends of a span.
+pub(super) fn instant() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+}
+
+fn fields() -> Fields {
+    let person = Field::new("person", DataType::Int64, true);
+    let ends = ["began_at", "ended_at"].map(|name| Field::new(name, instant(), true));
+    std::iter::once(person).chain(ends).collect()
+}
+
+/// A span of a person.
+pub(super) fn item() -> FieldRef {
+    Arc::new(Field::new_list_field(DataType::Struct(fields()), true))
+}
+
+impl AggregateUDFImpl for PersonSpans {
+    fn name(&self) -> &str {
+        "person_spans"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        match arguments {
+            [DataType::Int64, began, ended]
+                if [began, ended].map(|end| *end == instant()) == [true; 2] =>
+            {
+                Ok(DataType::List(item()))
+            }
+            _ => plan_err!("person_spans takes a person (BIGINT) and two instants in UTC"),
+        }
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
+        Ok(vec![state_field::<3>(args.name)])
+    }
+
+    fn accumulator(&self, _: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        Ok(Box::new(Whole::new(Spans)))
+    }
+
+    fn groups_accumulator_supported(&self, _: AccumulatorArgs<'_>) -> bool {
+        true
+    }
+
+    fn create_groups_accumulator(
+        &self,
+        _: AccumulatorArgs<'_>,
+    ) -> Result<Box<dyn GroupsAccumulator>> {
+        Ok(Box::new(Groups::new(Spans)))
+    }
+}
+
+/// Entries of person, begin and end, in microseconds.
+#[derive(Clone, Debug)]
+struct Spans;
+
+/// The end of what goes on.
+const NEVER: i64 = i64::MAX;
+
+impl Rule<3> for Spans {
+    fn each_entry(
+        &self,
+        columns: &[ArrayRef],
+        mut take: impl FnMut(usize, Entry<3>) -> Result<()>,
+    ) -> Result<()> {
+        let [person, began, ended] = columns else {
+            return internal_err!("person_spans takes a person and two instants");
+        };
+        let persons = person.as_primitive::<Int64Type>().iter();
+        let began = began.as_primitive::<TimestampMicrosecondType>().iter();
+        let ended = ended.as_primitive::<TimestampMicrosecondType>().iter();
+        for (row, ((person, began), ended)) in persons.zip(began).zip(ended).enumerate() {
+            let (Some(person), Some(began)) = (person, began) else { continue };
+            let ended = ended.unwrap_or(NEVER);
+            if began < ended {
+                take(row, [person, began, ended])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn joins([held, _, upto]: &mut Entry<3>, [person, began, ended]: Entry<3>) -> bool {
+        let meets = person == *held && began <= *upto;
+        if meets {
+            *upto = ended.max(*upto);
+        }
+        meets
+    }
+
+    fn answers(&self, groups: &[Vec<Entry<3>>]) -> Result<ArrayRef> {
+        let spans = || groups.iter().flatten();
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(Int64Array::from_iter_values(spans().map(|[person, ..]| *person))),
+            instants(spans().map(|[_, began, _]| *began)),
+            instants(spans().map(|[.., ended]| *ended)),
+        ];
+        let offsets = OffsetBuffer::from_lengths(groups.iter().map(Vec::len));
+        let spans = StructArray::try_new(fields(), columns, None)?;
+        Ok(Arc::new(ListArray::try_new(item(), offsets, Arc::new(spans), None)?))
+    }
+}
+
+fn instants(micros: impl Iterator<Item = i64>) -> ArrayRef {
+    let instants = TimestampMicrosecondArray::from_iter_values(micros);
+    Arc::new(instants.with_data_type(instant()))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::Array;
+    use datafusion::logical_expr::EmitTo;
+
+    use super::*;
+
+    fn micros(times: impl IntoIterator<Item = Option<i64>>) -> ArrayRef {
+        Arc::new(TimestampMicrosecondArray::from_iter(times).with_timezone("UTC"))
+    }
+
+    fn told(of: impl IntoIterator<Item = (i64, i64, Option<i64>)> + Clone) -> [ArrayRef; 3] {
+        let persons =
+            Int64Array::from_iter_values(of.clone().into_iter().map(|(person, ..)| person));
+        let began = micros(of.clone().into_iter().map(|(_, began, _)| Some(began)));
+        [Arc::new(persons), began, micros(of.into_iter().map(|(.., ended)| ended))]
+    }
+
+    fn merged(spans: &[(i64, i64, Option<i64>)]) -> Vec<Entry<3>> {
+        let mut first = Groups::new(Spans);
+        for span in spans {
+            first.update_batch(&told([*span]), &[1], None, 2).unwrap();
+        }
+        let mut both = Groups::new(Spans);
+        both.merge_batch(&first.state(EmitTo::All).unwrap(), &[1, 0], 2).unwrap();
+        let lists = both.evaluate(EmitTo::All).unwrap();
+        let list = lists.as_list::<i32>().value(0);
+        let list = list.as_struct();
+        let person = list.column(0).as_primitive::<Int64Type>();
+        let [began, ended] =
+            [1, 2].map(|at| list.column(at).as_primitive::<TimestampMicrosecondType>());
+        (0..list.len()).map(|at| [person.value(at), began.value(at), ended.value(at)]).collect()
+    }
+
+    #[test]
+    fn spans_of_a_person_that_meet_are_one_and_one_without_an_end_goes_on() {
+        assert_eq!(
+            merged(&[(7, 5, Some(7)), (7, 1, Some(3)), (7, 3, Some(4)), (7, 8, Some(8))]),
+            [[7, 1, 4], [7, 5, 7]]
+        );
+        assert_eq!(merged(&[(7, 5, None), (7, 1, Some(9)), (7, 20, Some(30))]), [[7, 1, NEVER]]);
+        assert_eq!(merged(&[(7, 5, Some(1))]), [[0; 3]; 0]);
+        assert_eq!(merged(&[(8, 2, Some(4)), (7, 1, Some(3))]), [[7, 1, 3], [8, 2, 4]]);
+    }
+
+    #[test]
+    fn many_spans_of_one_time_take_no_memory() {
+        let mut groups = Groups::new(Spans);
+        let spans = told((0..100_000).map(|at| (7, at, Some(at + 1))));
+        groups.update_batch(&spans, &[0; 100_000], None, 1).unwrap();
+        assert!(groups.size() < 20_000, "{}", groups.size());
+        let list = groups.evaluate(EmitTo::All).unwrap();
+        assert_eq!(list.as_list::<i32>().value_length(0), 1);
+    }
+}

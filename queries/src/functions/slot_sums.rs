@@ -1,0 +1,374 @@
+//! `slot_sums(slot, counts, talk_seconds, cost)`: what the calls of a group come to from the first slot up to and with
+//! each one that has any, as a list in the order of slots. What they come to in some slots is then the difference of two
+//! of its rows, however many calls there were; [`met`](super::met) asks so.
+//!
+//! Calls that do not count, and their seconds, are none; their costs are costs. A sum is exact, or it is an error.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
+use arrow::datatypes::{ArrowNativeType, DataType, Decimal128Type, Field, FieldRef, Int64Type};
+use datafusion::common::{Result, exec_datafusion_err, internal_err, plan_err};
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
+};
+
+use super::sums::{Rows, Scales, Sum, item, lists, scales_of};
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct SlotSums {
+    signature: Signature,
+}
+
+impl Default for SlotSums {
+    fn default() -> Self {
+        Self { signature: Signature::any(4, Volatility::Immutable) }
+    }
+}
+
+impl AggregateUDFImpl for SlotSums {
+    fn name(&self) -> &str {
+        "slot_sums"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        match arguments {
+            [
+                DataType::Int64,
+                DataType::Boolean,
+                DataType::Decimal128(_, talked),
+                DataType::Decimal128(_, cost),
+            ] => Ok(DataType::List(item([*talked, *cost]))),
+            _ => plan_err!(
+                "slot_sums takes a slot (BIGINT), whether the call counts, its seconds and its cost (DECIMAL)"
+            ),
+        }
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
+        let of = args.return_field.data_type().clone();
+        Ok(vec![Arc::new(Field::new(args.name, of, true))])
+    }
+
+    fn accumulator(&self, _: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        plan_err!("slot_sums is asked of groups")
+    }
+
+    fn groups_accumulator_supported(&self, _: AccumulatorArgs<'_>) -> bool {
+        true
+    }
+
+    fn create_groups_accumulator(
+        &self,
+        args: AccumulatorArgs<'_>,
+    ) -> Result<Box<dyn GroupsAccumulator>> {
+        let Some(scales) = scales_of(args.return_field.data_type()) else {
+            return internal_err!("sums by slot are lists of these");
+        };
+        Ok(Box::new(Groups { scales, groups: Vec::new() }))
+    }
+}
+
+/// What some calls in a slot come to, as far as the numbers are of usual size: there are millions of these.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cell {
+    slot: u32,
+    rows: u32,
+    calls: u32,
+    costs: u32,
+    talked_seconds: i64,
+    cost: i64,
+}
+
+impl Cell {
+    fn of(slot: u32, sum: &Sum) -> Option<Self> {
+        Some(Self {
+            slot,
+            rows: sum.rows.try_into().ok()?,
+            calls: sum.calls.try_into().ok()?,
+            costs: sum.costs.try_into().ok()?,
+            talked_seconds: sum.talked_seconds.try_into().ok()?,
+            cost: sum.cost.try_into().ok()?,
+        })
+    }
+
+    fn and(self, other: Self) -> Option<Self> {
+        Some(Self {
+            slot: self.slot,
+            rows: self.rows.checked_add(other.rows)?,
+            calls: self.calls.checked_add(other.calls)?,
+            costs: self.costs.checked_add(other.costs)?,
+            talked_seconds: self.talked_seconds.checked_add(other.talked_seconds)?,
+            cost: self.cost.checked_add(other.cost)?,
+        })
+    }
+
+    fn sum(self) -> (u32, Sum) {
+        let sum = Sum {
+            rows: self.rows.into(),
+            calls: self.calls.into(),
+            talked_seconds: self.talked_seconds.into(),
+            costs: self.costs.into(),
+            cost: self.cost.into(),
+        };
+        (self.slot, sum)
+    }
+}
+
+/// The sums of a group's slots. Calls are written down, and sorted once they are many: hundreds of thousands of slots in
+/// no order, each looked for when a call comes, would miss the cache with every one of millions.
+#[derive(Debug, Default)]
+struct Slots {
+    /// Of which the first `joined` are sorted, one for each slot.
+    cells: Vec<Cell>,
+    joined: usize,
+    /// What is no cell.
+    large: Vec<(u32, Sum)>,
+}
+
+/// So many cells are sorted in the time in which they are read.
+const FEW: usize = 65_536;
+
+impl Slots {
+    fn add(&mut self, slot: u32, sum: Sum) {
+        match Cell::of(slot, &sum) {
+            Some(cell) => self.cells.push(cell),
+            None => self.large.push((slot, sum)),
+        }
+        if self.cells.len() > 2 * self.joined + FEW {
+            self.join();
+        }
+    }
+
+    /// Where two do not go into one cell, the slot has both.
+    fn join(&mut self) {
+        self.cells.sort_by_key(|cell| cell.slot);
+        self.cells.dedup_by(|next, held| {
+            let both = held.and(*next).filter(|_| next.slot == held.slot);
+            both.map(|both| *held = both).is_some()
+        });
+        self.joined = self.cells.len();
+    }
+
+    /// In the order of slots, of which one may be there more than once.
+    fn sums(mut self) -> Vec<(u32, Sum)> {
+        self.join();
+        let is_sorted = self.large.is_empty();
+        let mut sums = Vec::from_iter(self.cells.into_iter().map(Cell::sum).chain(self.large));
+        if !is_sorted {
+            sums.sort_by_key(|(slot, _)| *slot);
+        }
+        sums
+    }
+
+    /// Each with those before it.
+    fn running(self) -> Result<Vec<(u32, Sum)>> {
+        let (mut sums, mut upto) = (self.sums(), Sum::default());
+        for (_, sum) in &mut sums {
+            upto = upto.and(*sum)?;
+            *sum = upto;
+        }
+        Ok(sums)
+    }
+
+    fn size(&self) -> usize {
+        self.cells.capacity() * size_of::<Cell>() + self.large.capacity() * size_of::<(u32, Sum)>()
+    }
+}
+
+/// The sums of each slot of each group.
+#[derive(Debug)]
+struct Groups {
+    scales: Scales,
+    groups: Vec<Slots>,
+}
+
+impl Groups {
+    fn add(&mut self, group: usize, slot: i64, sum: Sum) -> Result<()> {
+        let slot = u32::try_from(slot).map_err(|_| exec_datafusion_err!("{slot} is no slot"))?;
+        let Some(slots) = self.groups.get_mut(group) else {
+            return internal_err!("there is no group {group}");
+        };
+        slots.add(slot, sum);
+        Ok(())
+    }
+}
+
+impl GroupsAccumulator for Groups {
+    fn update_batch(
+        &mut self,
+        columns: &[ArrayRef],
+        group_of: &[usize],
+        filter: Option<&BooleanArray>,
+        groups: usize,
+    ) -> Result<()> {
+        let ([slots, counts, talked, cost], None) = (columns, filter) else {
+            return internal_err!("slot_sums takes four columns, unfiltered");
+        };
+        self.groups.resize_with(groups, Slots::default);
+        let slots = slots.as_primitive::<Int64Type>().iter();
+        let told = slots.zip(counts.as_boolean()).zip(talked.as_primitive::<Decimal128Type>());
+        let told = told.zip(cost.as_primitive::<Decimal128Type>()).zip(group_of);
+        for ((((slot, counts), talked), cost), group) in told {
+            let Some(slot) = slot else { continue };
+            let counts = counts == Some(true);
+            let call = Sum {
+                rows: 1,
+                calls: i64::from(counts),
+                talked_seconds: talked.filter(|_| counts).unwrap_or_default(),
+                costs: i64::from(cost.is_some()),
+                cost: cost.unwrap_or_default(),
+            };
+            self.add(*group, slot, call)?;
+        }
+        Ok(())
+    }
+
+    fn merge_batch(
+        &mut self,
+        states: &[ArrayRef],
+        group_of: &[usize],
+        groups: usize,
+    ) -> Result<()> {
+        let Some(lists) = states.first().and_then(|states| states.as_list_opt::<i32>()) else {
+            return internal_err!("sums by slot are lists of these");
+        };
+        self.groups.resize_with(groups, Slots::default);
+        let rows = Rows::of(lists.values())?;
+        for (group, bounds) in group_of.iter().zip(lists.value_offsets().windows(2)) {
+            let [from, until] = bounds else { continue };
+            for at in from.as_usize()..until.as_usize() {
+                self.add(*group, rows.slots.value(at), rows.sum(at))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn evaluate(&mut self, which: EmitTo) -> Result<ArrayRef> {
+        let groups = which.take_needed(&mut self.groups).into_iter().map(Slots::running);
+        lists(&groups.collect::<Result<Vec<_>>>()?, self.scales)
+    }
+
+    /// Of each slot, and not up to it.
+    fn state(&mut self, which: EmitTo) -> Result<Vec<ArrayRef>> {
+        let groups = which.take_needed(&mut self.groups).into_iter().map(Slots::sums);
+        Ok(vec![lists(&groups.collect::<Vec<_>>(), self.scales)?])
+    }
+
+    fn convert_to_state(
+        &self,
+        columns: &[ArrayRef],
+        filter: Option<&BooleanArray>,
+    ) -> Result<Vec<ArrayRef>> {
+        let rows = columns.first().map_or(0, |column| column.len());
+        let mut each = Self { scales: self.scales, groups: Vec::new() };
+        each.update_batch(columns, &Vec::from_iter(0..rows), filter, rows)?;
+        each.state(EmitTo::All)
+    }
+
+    fn size(&self) -> usize {
+        let slots = self.groups.iter().map(Slots::size).sum::<usize>();
+        self.groups.capacity() * size_of::<Slots>() + slots
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use arrow::array::Int64Array;
+
+    use super::super::sums::{Running, amounts};
+    use super::*;
+
+    const SLOTS: usize = 1_000;
+
+    type Call = (i64, bool, Option<i128>, Option<i128>);
+
+    /// Of many slots, more than are sorted at once, with amounts that no cell takes and sums that none does.
+    fn calls() -> Vec<Call> {
+        let calls = 0..200_000_i64;
+        let told = calls.map(|n| {
+            let unit = if n % 50_000 == 7 { i128::from(i64::MAX) * 9 } else { 3 };
+            let cost = (n % 11 > 0).then(|| i128::from(n % 13 - 6) * unit);
+            let talked =
+                (n % 7 > 0).then(|| if n % 1000 < 3 { i128::from(i64::MAX) } else { n.into() });
+            (n * n % 997, n % 5 > 0, talked, cost)
+        });
+        told.collect()
+    }
+
+    fn columns(calls: &[Call]) -> Vec<ArrayRef> {
+        let slots = Int64Array::from_iter_values(calls.iter().map(|call| call.0));
+        let counts: BooleanArray = calls.iter().map(|call| Some(call.1)).collect();
+        let talked = amounts(calls.iter().map(|call| call.2), 6);
+        vec![Arc::new(slots), Arc::new(counts), talked, amounts(calls.iter().map(|call| call.3), 9)]
+    }
+
+    fn none() -> Groups {
+        Groups { scales: [6, 9], groups: Vec::new() }
+    }
+
+    /// Each slot by itself, and some of them together.
+    fn compared(list: &ArrayRef, calls: &[Call]) {
+        let mut own: BTreeMap<i64, Sum> = BTreeMap::new();
+        for (slot, counts, talked, cost) in calls {
+            let call = Sum {
+                rows: 1,
+                calls: (*counts).into(),
+                talked_seconds: talked.filter(|_| *counts).unwrap_or_default(),
+                costs: cost.is_some().into(),
+                cost: cost.unwrap_or_default(),
+            };
+            let held = own.entry(*slot).or_default();
+            *held = held.and(call).unwrap();
+        }
+        let running = Running::of(list, SLOTS).unwrap();
+        for first in 0..1_000_i64 {
+            for slots in [1, 2, 400] {
+                let within = own.range(first..first + slots).map(|(_, sum)| *sum);
+                let within = within.fold(Sum::default(), |sum, next| sum.and(next).unwrap());
+                let after = (first + slots).min(1_000);
+                assert_eq!(running.within(first, after), within, "{first}, {slots} slots");
+            }
+        }
+    }
+
+    #[test]
+    fn sums_of_any_slots_are_exact_however_large_and_in_what_parts() {
+        let calls = calls();
+        let mut whole = none();
+        whole.update_batch(&columns(&calls), &vec![0; calls.len()], None, 1).unwrap();
+        assert!(whole.size() < 16_000_000, "{}", whole.size());
+        compared(&whole.evaluate(EmitTo::All).unwrap().as_list::<i32>().value(0), &calls);
+
+        // In two parts, which have both groups in another order.
+        let mut both = none();
+        for (at, part) in calls.chunks(130_000).enumerate() {
+            let mut held = none();
+            let group_of: Vec<usize> = part.iter().map(|call| usize::from(call.1) ^ at).collect();
+            held.update_batch(&columns(part), &group_of, None, 2).unwrap();
+            both.merge_batch(&held.state(EmitTo::All).unwrap(), &[at, 1 - at], 2).unwrap();
+        }
+        let lists = both.evaluate(EmitTo::All).unwrap();
+        for (group, counts) in [false, true].into_iter().enumerate() {
+            let own = Vec::from_iter(calls.iter().copied().filter(|call| call.1 == counts));
+            compared(&lists.as_list::<i32>().value(group), &own);
+        }
+    }
+
+    #[test]
+    fn what_is_no_slot_is_an_error() {
+        for slot in [-1, i64::MAX] {
+            let told = columns(&[(slot, true, None, None)]);
+            let refused = none().update_batch(&told, &[0], None, 1).unwrap_err();
+            assert!(refused.to_string().contains("is no slot"), "{refused}");
+        }
+    }
+}
