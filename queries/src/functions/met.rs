@@ -219,6 +219,14 @@ mod tests {
         for (wrong, says) in [
             ("SELECT met(7, 7)", "met takes a calendar"),
             (
+                "SELECT slot_sums(7, true, CAST(1.5 AS DECIMAL(18, 6)), CAST(1.5 AS DECIMAL(18, 6)))",
+                "add GROUP BY",
+            ),
+            (
+                "SELECT slot_sums(n, true, CAST(1.5 AS DECIMAL(18, 6)), CAST(1.5 AS DECIMAL(18, 6))) FILTER (WHERE n > 0) FROM (VALUES (1)) AS one(n) GROUP BY n",
+                "not by FILTER",
+            ),
+            (
                 "SELECT slot_sums(7, 7, 7, 7) FROM (VALUES (1)) AS one(n) GROUP BY n",
                 "slot_sums takes a slot",
             ),

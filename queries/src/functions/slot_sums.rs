@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use arrow::datatypes::{ArrowNativeType, DataType, Decimal128Type, Field, FieldRef, Int64Type};
-use datafusion::common::{Result, exec_datafusion_err, internal_err, plan_err};
+use datafusion::common::{Result, exec_datafusion_err, exec_err, internal_err, plan_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
     Accumulator, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
@@ -56,7 +56,7 @@ impl AggregateUDFImpl for SlotSums {
     }
 
     fn accumulator(&self, _: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        plan_err!("slot_sums is asked of groups")
+        plan_err!("slot_sums is asked of groups: add GROUP BY")
     }
 
     fn groups_accumulator_supported(&self, _: AccumulatorArgs<'_>) -> bool {
@@ -131,7 +131,7 @@ struct Slots {
     large: Vec<(u32, Sum)>,
 }
 
-/// So many cells are sorted in the time in which they are read.
+/// So many cells more than twice the slots are worth sorting.
 const FEW: usize = 65_536;
 
 impl Slots {
@@ -208,7 +208,9 @@ impl GroupsAccumulator for Groups {
         groups: usize,
     ) -> Result<()> {
         let ([slots, counts, talked, cost], None) = (columns, filter) else {
-            return internal_err!("slot_sums takes four columns, unfiltered");
+            return exec_err!(
+                "slot_sums is told by its second argument what counts, not by FILTER"
+            );
         };
         self.groups.resize_with(groups, Slots::default);
         let slots = slots.as_primitive::<Int64Type>().iter();
