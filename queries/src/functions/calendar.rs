@@ -96,10 +96,7 @@ impl ScalarUDFImpl for ToCalendar {
         }
         let groups = told.as_list::<i32>().value(0);
         let groups = groups.as_struct();
-        let Some(spans) = groups.column_by_name(SPANS).and_then(|spans| spans.as_list_opt::<i32>())
-        else {
-            return exec_err!("a calendar's groups have spans");
-        };
+        let spans = spans_of(groups)?;
         let (cuts, slots) = Cuts::of(spans.values().as_struct());
         let instants = TimestampMicrosecondArray::from(cuts.instants).with_data_type(instant());
         let columns: [ArrayRef; 3] = [
@@ -112,6 +109,12 @@ impl ScalarUDFImpl for ToCalendar {
         let calendar = StructArray::try_new(fields.clone(), columns.collect::<Result<_>>()?, None)?;
         Ok(ColumnarValue::Array(Arc::new(calendar)))
     }
+}
+
+/// The spans of each group, before they are in slots or since.
+pub(super) fn spans_of(groups: &StructArray) -> Result<&ListArray> {
+    let spans = groups.column_by_name(SPANS).and_then(|spans| spans.as_list_opt());
+    spans.ok_or_else(|| exec_datafusion_err!("a calendar's groups have spans"))
 }
 
 fn one_list(of: &DataType, told: ArrayRef) -> Result<ArrayRef> {

@@ -17,7 +17,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 
-use super::calendar::{SPANS, is_calendar};
+use super::calendar::{SPANS, is_calendar, spans_of};
 use super::sums::{Running, Scales, Sum, amount, amounts, scales_of};
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -119,10 +119,7 @@ struct Found {
 }
 
 fn met(groups: &StructArray, slots: usize, lists: &ListArray) -> Result<Found> {
-    let Some(spans) = groups.column_by_name(SPANS).and_then(|spans| spans.as_list_opt::<i32>())
-    else {
-        return exec_err!("a calendar's groups have spans");
-    };
+    let spans = spans_of(groups)?;
     let all = spans.values().as_struct();
     let [first, after] = [1, 2].map(|at| all.column(at).as_primitive::<Int64Type>());
     let mut found = Found::default();
