@@ -8,8 +8,10 @@ mod auth;
 mod failure;
 mod freshest;
 mod hangup;
+mod rows;
 mod running;
 mod service;
+mod texts;
 
 use std::io;
 use std::net::SocketAddr;

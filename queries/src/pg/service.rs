@@ -15,9 +15,7 @@ use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::Statement as Ast;
 use datafusion_postgres::QueryHook;
-use datafusion_postgres::arrow_pg::datatypes::{
-    arrow_schema_to_pg_fields, df, encode_recordbatch, into_pg_type,
-};
+use datafusion_postgres::arrow_pg::datatypes::{arrow_schema_to_pg_fields, df, into_pg_type};
 use datafusion_postgres::datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 use datafusion_postgres::hooks::HookClient;
 use datafusion_postgres::hooks::set_show::SetShowHook;
@@ -32,16 +30,15 @@ use datafusion_postgres::pgwire::api::store::PortalStore;
 use datafusion_postgres::pgwire::api::{ClientInfo, ClientPortalStore, PgWireServerHandlers, Type};
 use datafusion_postgres::pgwire::error::{PgWireError, PgWireResult};
 use datafusion_postgres::pgwire::messages::PgWireBackendMessage;
-use datafusion_postgres::pgwire::messages::data::DataRow;
 use datafusion_postgres::pgwire::types::format::FormatOptions;
-use futures::{Sink, Stream, StreamExt, stream};
+use futures::Sink;
 use tokio::time::Instant;
 
 use super::auth::Startup;
 use super::failure::told;
 use super::freshest::Freshest;
-use super::running::{Run, Running};
-use crate::answer::Answer;
+use super::rows::Rows;
+use super::running::Running;
 use crate::error::QueryError;
 use crate::sql;
 
@@ -155,48 +152,6 @@ impl Service {
 fn own_timeout(client: &(impl ClientInfo + ?Sized)) -> Option<Duration> {
     let millis = client.metadata().get("statement_timeout_ms")?.parse().ok()?;
     Some(Duration::from_millis(millis))
-}
-
-/// An answer on its way to a client.
-struct Rows {
-    answer: Answer,
-    run: Run,
-    sql: Arc<str>,
-    fields: Arc<Vec<FieldInfo>>,
-    limit: Option<(Instant, Duration)>,
-}
-
-impl Rows {
-    fn stream(self) -> impl Stream<Item = PgWireResult<DataRow>> {
-        stream::unfold(Some(self), |rows| async move {
-            let mut rows = rows?;
-            let limit = rows.limit;
-            let late = async {
-                match limit {
-                    Some((until, after)) => {
-                        tokio::time::sleep_until(until).await;
-                        after
-                    }
-                    None => std::future::pending().await,
-                }
-            };
-            let batch = tokio::select! {
-                batch = rows.answer.batches.next() => batch?,
-                () = rows.run.cancelled() => return Some((vec![Err(PgWireError::QueryCanceled)], None)),
-                after = late => {
-                    return Some((vec![Err(told(&QueryError::Timeout(after), &rows.sql))], None));
-                }
-            };
-            Some(match batch {
-                Ok(batch) => {
-                    let encoded = encode_recordbatch(Arc::clone(&rows.fields), batch);
-                    (encoded.collect::<Vec<_>>(), Some(rows))
-                }
-                Err(error) => (vec![Err(told(&error, &rows.sql))], None),
-            })
-        })
-        .flat_map(stream::iter)
-    }
 }
 
 #[async_trait]
