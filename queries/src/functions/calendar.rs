@@ -22,8 +22,9 @@ use super::person_spans::{instant, item as span};
 
 /// What a group has.
 pub(super) const SPANS: &str = "spans";
-/// What a person has in a calendar: cuts from the first up to that behind the last.
-const PERSON: [&str; 3] = ["person", "first_cut", "cut_after"];
+/// What a place in a calendar has: a person, and the cuts from the first up to that behind the last. They lie side by
+/// side, since each call asks for all three.
+const PLACE: usize = 3;
 /// What a span has in a calendar.
 const IN_SLOTS: [&str; 3] = ["person", "first_slot", "slot_after"];
 
@@ -34,8 +35,8 @@ fn list_of(numbers: [&str; 3]) -> FieldRef {
 
 /// What a calendar has beside its groups.
 fn places() -> [Field; 2] {
-    let cuts = Field::new_list("cuts", Field::new_list_field(instant(), true), true);
-    [Field::new("persons", DataType::List(list_of(PERSON)), true), cuts]
+    [("persons", DataType::Int64), ("cuts", instant())]
+        .map(|(name, of)| Field::new_list(name, Field::new_list_field(of, true), true))
 }
 
 /// The group in a calendar.
@@ -101,7 +102,7 @@ impl ScalarUDFImpl for ToCalendar {
         let instants = TimestampMicrosecondArray::from(cuts.instants).with_data_type(instant());
         let columns: [ArrayRef; 3] = [
             Arc::new(with_spans(groups, in_slots(spans, slots)?)?),
-            Arc::new(placed(&cuts.persons)?),
+            Arc::new(placed(&cuts.persons)),
             Arc::new(instants),
         ];
         let columns = fields.iter().zip(columns);
@@ -152,8 +153,8 @@ fn structs(item: &Field, columns: [Int64Array; 3]) -> Result<StructArray> {
 struct Cuts {
     /// Person by person, in order, each once.
     instants: Vec<i64>,
-    /// Of each its [`PERSON`].
-    persons: Vec<[i64; 3]>,
+    /// Of each its [`PLACE`].
+    persons: Vec<[i64; PLACE]>,
 }
 
 impl Cuts {
@@ -193,21 +194,19 @@ impl Cuts {
     }
 }
 
-/// Persons in the places where [`places_of`] looks for them. Half of these are free, so that none is far.
-fn placed(persons: &[[i64; 3]]) -> Result<StructArray> {
-    let mut placed = vec![None; (2 * persons.len()).next_power_of_two()];
+/// Persons in the places where [`places_of`] looks for them. Half of these are free, so that none is far: they have no
+/// cuts.
+fn placed(persons: &[[i64; PLACE]]) -> Int64Array {
+    let mut placed = vec![[0; PLACE]; (2 * persons.len()).next_power_of_two()];
     for told in persons {
         let [person, ..] = told;
-        let is_free = |at: &usize| placed.get(*at).is_some_and(Option::is_none);
+        let is_free = |at: &usize| placed.get(*at) == Some(&[0; PLACE]);
         let free = places_of(*person, placed.len()).find(is_free);
         if let Some(held) = free.and_then(|at| placed.get_mut(at)) {
-            *held = Some(*told);
+            *held = *told;
         }
     }
-    let column = |of: fn([i64; 3]) -> i64| placed.iter().map(|told| told.map(of)).collect();
-    let columns =
-        [column(|[person, ..]| person), column(|[_, first, _]| first), column(|[.., after]| after)];
-    structs(&list_of(PERSON), columns)
+    placed.into_flattened().into()
 }
 
 /// Where a person is among so many places, a power of two: at the first of these that no other has. Millions of calls
@@ -221,7 +220,7 @@ fn places_of(person: i64, places: usize) -> impl Iterator<Item = usize> {
 
 /// Where an instant is looked for.
 pub(super) struct Calendar {
-    persons: [Int64Array; 3],
+    persons: Int64Array,
     cuts: TimestampMicrosecondArray,
 }
 
@@ -231,20 +230,17 @@ impl Calendar {
         let (Some(persons), Some(cuts)) = (list(1), list(2)) else {
             return exec_err!("a calendar has persons and cuts");
         };
-        let persons = persons.as_struct();
-        let number = |at| persons.column(at).as_primitive().clone();
-        Ok(Self { persons: [0, 1, 2].map(number), cuts: cuts.as_primitive().clone() })
+        Ok(Self { persons: persons.as_primitive().clone(), cuts: cuts.as_primitive().clone() })
     }
 
     /// The slot of a person's instant; none before the person's first.
     pub fn slot(&self, person: i64, instant: i64) -> Option<i64> {
-        let [persons, first, after] = &self.persons;
-        let place = places_of(person, persons.len())
-            .take_while(|at| persons.is_valid(*at))
-            .find(|at| persons.values().get(*at) == Some(&person))?;
-        let first = first.values().get(place)?;
-        let own = first.as_usize()..after.values().get(place)?.as_usize();
-        let upto = self.cuts.values().get(own)?.partition_point(|cut| *cut <= instant);
+        let (places, _) = self.persons.values().as_chunks::<PLACE>();
+        let held = places_of(person, places.len()).map_while(|at| places.get(at));
+        let mut held = held.take_while(|[.., after]| *after > 0);
+        let [_, first, after] = held.find(|[held, ..]| *held == person)?;
+        let own = self.cuts.values().get(first.as_usize()..after.as_usize())?;
+        let upto = own.partition_point(|cut| *cut <= instant);
         Some(first + i64::try_from(upto).ok()?.checked_sub(1).filter(|upto| *upto >= 0)?)
     }
 }

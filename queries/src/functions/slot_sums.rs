@@ -14,7 +14,7 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
 };
 
-use super::sums::{Rows, Scales, Sum, item, lists, scales_of};
+use super::sums::{Lists, Rows, Scales, Sum, item, scales_of};
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct SlotSums {
@@ -108,15 +108,14 @@ impl Cell {
         })
     }
 
-    fn sum(self) -> (u32, Sum) {
-        let sum = Sum {
+    fn sum(self) -> Sum {
+        Sum {
             rows: self.rows.into(),
             calls: self.calls.into(),
             talked_seconds: self.talked_seconds.into(),
             costs: self.costs.into(),
             cost: self.cost.into(),
-        };
-        (self.slot, sum)
+        }
     }
 }
 
@@ -147,7 +146,7 @@ impl Slots {
 
     /// Where two do not go into one cell, the slot has both.
     fn join(&mut self) {
-        self.cells.sort_by_key(|cell| cell.slot);
+        radsort::sort_by_key(&mut self.cells, |cell| cell.slot);
         self.cells.dedup_by(|next, held| {
             let both = held.and(*next).filter(|_| next.slot == held.slot);
             both.map(|both| *held = both).is_some()
@@ -155,25 +154,18 @@ impl Slots {
         self.joined = self.cells.len();
     }
 
-    /// In the order of slots, of which one may be there more than once.
-    fn sums(mut self) -> Vec<(u32, Sum)> {
+    /// Hands them over in the order of slots, of which one may come more than once.
+    fn each(mut self, mut take: impl FnMut(u32, Sum) -> Result<()>) -> Result<()> {
         self.join();
-        let is_sorted = self.large.is_empty();
-        let mut sums = Vec::from_iter(self.cells.into_iter().map(Cell::sum).chain(self.large));
-        if !is_sorted {
-            sums.sort_by_key(|(slot, _)| *slot);
+        self.large.sort_by_key(|(slot, _)| *slot);
+        let mut large = self.large.into_iter().peekable();
+        for cell in self.cells {
+            while let Some((slot, sum)) = large.next_if(|(slot, _)| *slot < cell.slot) {
+                take(slot, sum)?;
+            }
+            take(cell.slot, cell.sum())?;
         }
-        sums
-    }
-
-    /// Each with those before it.
-    fn running(self) -> Result<Vec<(u32, Sum)>> {
-        let (mut sums, mut upto) = (self.sums(), Sum::default());
-        for (_, sum) in &mut sums {
-            upto = upto.and(*sum)?;
-            *sum = upto;
-        }
-        Ok(sums)
+        large.try_for_each(|(slot, sum)| take(slot, sum))
     }
 
     fn size(&self) -> usize {
@@ -213,20 +205,22 @@ impl GroupsAccumulator for Groups {
             );
         };
         self.groups.resize_with(groups, Slots::default);
-        let slots = slots.as_primitive::<Int64Type>().iter();
-        let told = slots.zip(counts.as_boolean()).zip(talked.as_primitive::<Decimal128Type>());
-        let told = told.zip(cost.as_primitive::<Decimal128Type>()).zip(group_of);
-        for ((((slot, counts), talked), cost), group) in told {
-            let Some(slot) = slot else { continue };
-            let counts = counts == Some(true);
+        let (slots, counts) = (slots.as_primitive::<Int64Type>(), counts.as_boolean());
+        let [talked, cost] = [talked, cost].map(|column| column.as_primitive::<Decimal128Type>());
+        for (row, group) in group_of.iter().enumerate() {
+            if slots.is_null(row) {
+                continue;
+            }
+            let counts = counts.is_valid(row) && counts.value(row);
+            let costs = cost.is_valid(row);
             let call = Sum {
                 rows: 1,
-                calls: i64::from(counts),
-                talked_seconds: talked.filter(|_| counts).unwrap_or_default(),
-                costs: i64::from(cost.is_some()),
-                cost: cost.unwrap_or_default(),
+                calls: counts.into(),
+                talked_seconds: if counts && talked.is_valid(row) { talked.value(row) } else { 0 },
+                costs: costs.into(),
+                cost: if costs { cost.value(row) } else { 0 },
             };
-            self.add(*group, slot, call)?;
+            self.add(*group, slots.value(row), call)?;
         }
         Ok(())
     }
@@ -252,14 +246,30 @@ impl GroupsAccumulator for Groups {
     }
 
     fn evaluate(&mut self, which: EmitTo) -> Result<ArrayRef> {
-        let groups = which.take_needed(&mut self.groups).into_iter().map(Slots::running);
-        lists(&groups.collect::<Result<Vec<_>>>()?, self.scales)
+        let mut lists = Lists::default();
+        for slots in which.take_needed(&mut self.groups) {
+            let mut upto = Sum::default();
+            slots.each(|slot, sum| {
+                upto = upto.and(sum)?;
+                lists.add(slot, upto);
+                Ok(())
+            })?;
+            lists.end();
+        }
+        lists.told(self.scales)
     }
 
     /// Of each slot, and not up to it.
     fn state(&mut self, which: EmitTo) -> Result<Vec<ArrayRef>> {
-        let groups = which.take_needed(&mut self.groups).into_iter().map(Slots::sums);
-        Ok(vec![lists(&groups.collect::<Vec<_>>(), self.scales)?])
+        let mut lists = Lists::default();
+        for slots in which.take_needed(&mut self.groups) {
+            slots.each(|slot, sum| {
+                lists.add(slot, sum);
+                Ok(())
+            })?;
+            lists.end();
+        }
+        Ok(vec![lists.told(self.scales)?])
     }
 
     fn convert_to_state(

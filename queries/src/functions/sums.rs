@@ -117,52 +117,91 @@ impl<'a> Rows<'a> {
 }
 
 /// Sums up to the slots of one list.
-pub(super) struct Running<'a> {
-    rows: Rows<'a>,
+pub(super) struct Running {
     /// How many rows are before each slot, and before what is behind the last.
-    before: Vec<usize>,
+    before: Vec<u32>,
+    /// What so many rows come to, from none on. As a row each: a span asks for two anywhere.
+    upto: Vec<Sum>,
 }
 
-impl<'a> Running<'a> {
+impl Running {
     /// Of a list in the order of slots, as far as these are of a calendar that has so many.
-    pub fn of(list: &'a ArrayRef, slots: usize) -> Result<Self> {
+    pub fn of(list: &ArrayRef, slots: usize) -> Result<Self> {
         let rows = Rows::of(list)?;
         let mut before = Vec::with_capacity(slots + 1);
+        let mut upto = vec![Sum::default()];
         let told = rows.slots.values().iter().take_while(|slot| slot.as_usize() < slots);
-        let known = told.clone().count();
-        for (row, slot) in told.enumerate() {
+        for ((at, slot), row) in told.enumerate().zip(0_u32..) {
             before.resize(before.len().max(slot.as_usize() + 1), row);
+            upto.push(rows.sum(at));
         }
-        before.resize(slots + 1, known);
-        Ok(Self { rows, before })
+        before.resize(
+            slots + 1,
+            u32::try_from(upto.len() - 1)
+                .map_err(|_| exec_datafusion_err!("these are too many slots"))?,
+        );
+        Ok(Self { before, upto })
     }
 
     /// What calls come to from one slot up to another.
     pub fn within(&self, first: i64, after: i64) -> Sum {
         let [from, until] = [first, after]
             .map(|slot| self.before.get(slot.as_usize()).copied().unwrap_or_default());
-        let upto =
-            |rows: usize| rows.checked_sub(1).map(|row| self.rows.sum(row)).unwrap_or_default();
-        if from < until { upto(until).since(upto(from)) } else { Sum::default() }
+        if from >= until {
+            return Sum::default();
+        }
+        let [from, until] =
+            [from, until].map(|rows| self.upto.get(rows.as_usize()).copied().unwrap_or_default());
+        until.since(from)
     }
 }
 
-/// The sums of each group as lists.
-pub(super) fn lists(groups: &[Vec<(u32, Sum)>], scales: Scales) -> Result<ArrayRef> {
-    let rows = || groups.iter().flatten();
-    let number = |of: fn(&(u32, Sum)) -> i64| -> ArrayRef {
-        Arc::new(Int64Array::from_iter_values(rows().map(of)))
-    };
-    let [talked, cost] = scales;
-    let columns = vec![
-        number(|(slot, _)| i64::from(*slot)),
-        number(|(_, sum)| sum.rows),
-        number(|(_, sum)| sum.calls),
-        amounts(rows().map(|(_, sum)| Some(sum.talked_seconds)), talked),
-        number(|(_, sum)| sum.costs),
-        amounts(rows().map(|(_, sum)| Some(sum.cost)), cost),
-    ];
-    let offsets = OffsetBuffer::from_lengths(groups.iter().map(Vec::len));
-    let rows = StructArray::try_new(fields(scales), columns, None)?;
-    Ok(Arc::new(ListArray::try_new(item(scales), offsets, Arc::new(rows), None)?))
+/// The sums of groups, as a list for each.
+#[derive(Default)]
+pub(super) struct Lists {
+    lengths: Vec<usize>,
+    /// So many rows are in lists that have one.
+    ended: usize,
+    slots: Vec<i64>,
+    rows: Vec<i64>,
+    calls: Vec<i64>,
+    talked_seconds: Vec<i128>,
+    costs: Vec<i64>,
+    cost: Vec<i128>,
+}
+
+impl Lists {
+    /// To the list that has no end yet.
+    pub fn add(&mut self, slot: u32, sum: Sum) {
+        self.slots.push(slot.into());
+        self.rows.push(sum.rows);
+        self.calls.push(sum.calls);
+        self.talked_seconds.push(sum.talked_seconds);
+        self.costs.push(sum.costs);
+        self.cost.push(sum.cost);
+    }
+
+    pub fn end(&mut self) {
+        self.lengths.push(self.slots.len() - self.ended);
+        self.ended = self.slots.len();
+    }
+
+    pub fn told(self, scales: Scales) -> Result<ArrayRef> {
+        let number = |numbers: Vec<i64>| -> ArrayRef { Arc::new(Int64Array::from(numbers)) };
+        let [talked, cost] = scales;
+        let units = |units: Vec<i128>, scale| -> ArrayRef {
+            Arc::new(Decimal128Array::from(units).with_data_type(amount(scale)))
+        };
+        let columns = vec![
+            number(self.slots),
+            number(self.rows),
+            number(self.calls),
+            units(self.talked_seconds, talked),
+            number(self.costs),
+            units(self.cost, cost),
+        ];
+        let offsets = OffsetBuffer::from_lengths(self.lengths);
+        let rows = StructArray::try_new(fields(scales), columns, None)?;
+        Ok(Arc::new(ListArray::try_new(item(scales), offsets, Arc::new(rows), None)?))
+    }
 }
