@@ -10,7 +10,7 @@ use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use ringlake_queries::fold::{Advanced, FOLDS, Failure, Fold, FoldStore, When};
 use ringlake_sinks::{Compacted, Folded, Upkeep, Vacuumed};
-use ringlake_transform::folded::{FoldedFile, Manifest};
+use ringlake_transform::folded::{FoldedFile, Manifest, Packed};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -39,10 +39,11 @@ impl FoldStore for Files {
         &self,
         folder: &str,
         part: &str,
+        packed: Packed,
         rows: RecordBatch,
         cuts: Vec<usize>,
     ) -> Result<FoldedFile, Failure> {
-        Ok(self.0.put(folder, part, rows, cuts).await?)
+        Ok(self.0.put(folder, part, packed, rows, cuts).await?)
     }
 
     async fn publish(&self, folder: &str, manifest: &Manifest) -> Result<bool, Failure> {

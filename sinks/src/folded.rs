@@ -16,7 +16,9 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use ringlake_transform::faults::{self, Side};
-use ringlake_transform::folded::{FOLDED, FoldedFile, Manifest, manifest_name, manifest_number};
+use ringlake_transform::folded::{
+    FOLDED, FoldedFile, Manifest, Packed, manifest_name, manifest_number,
+};
 
 use crate::error::SinkError;
 use crate::root::Root;
@@ -45,12 +47,18 @@ impl Folded {
         &self,
         folder: &str,
         part: &str,
+        packed: Packed,
         rows: RecordBatch,
         cuts: Vec<usize>,
     ) -> Result<FoldedFile, SinkError> {
-        let level = self.level;
+        let compression = match packed {
+            Packed::Fast => Compression::LZ4_RAW,
+            Packed::Small => Compression::ZSTD(
+                ZstdLevel::try_new(self.level).map_err(SinkError::parquet(NAME, "encoded"))?,
+            ),
+        };
         let count = rows.num_rows() as u64;
-        let bytes = tokio::task::spawn_blocking(move || encode(&rows, &cuts, level))
+        let bytes = tokio::task::spawn_blocking(move || encode(&rows, &cuts, compression))
             .await
             .map_err(|source| SinkError::Task { source })?
             .map_err(SinkError::parquet(NAME, "encoded"))?;
@@ -165,10 +173,10 @@ impl Folded {
 fn encode(
     rows: &RecordBatch,
     cuts: &[usize],
-    level: i32,
+    compression: Compression,
 ) -> Result<Vec<u8>, parquet::errors::ParquetError> {
     let properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(level)?))
+        .set_compression(compression)
         .set_max_row_group_row_count(Some(GROUP_ROWS))
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_created_by(concat!("ringlake ", env!("CARGO_PKG_VERSION")).to_owned())
@@ -190,7 +198,7 @@ mod tests {
     use arrow::array::{ArrayRef, Int64Array};
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-    use super::{Arc, RecordBatch, encode};
+    use super::{Arc, Compression, RecordBatch, encode};
 
     #[test]
     fn all_rows_are_stored_wherever_they_are_cut() {
@@ -205,11 +213,15 @@ mod tests {
             let read: Vec<RecordBatch> = file.build().unwrap().map(Result::unwrap).collect();
             (groups, read)
         };
-        let (groups, read_rows) = read(encode(&rows(9), &[4, 5], 1).unwrap());
+        let (groups, read_rows) = read(encode(&rows(9), &[4, 5], Compression::LZ4_RAW).unwrap());
         assert_eq!((groups, read_rows), (vec![4, 1, 4], vec![rows(9)]));
-        let (groups, read_rows) = read(encode(&rows(9), &[0, 4, 4, 9], 1).unwrap());
+        let (groups, read_rows) =
+            read(encode(&rows(9), &[0, 4, 4, 9], Compression::LZ4_RAW).unwrap());
         assert_eq!((groups, read_rows), (vec![4, 5], vec![rows(9)]));
-        assert_eq!(read(encode(&rows(9), &[], 1).unwrap()), (vec![9], vec![rows(9)]));
-        assert_eq!(read(encode(&rows(0), &[], 1).unwrap()), (vec![], vec![]));
+        assert_eq!(
+            read(encode(&rows(9), &[], Compression::LZ4_RAW).unwrap()),
+            (vec![9], vec![rows(9)])
+        );
+        assert_eq!(read(encode(&rows(0), &[], Compression::LZ4_RAW).unwrap()), (vec![], vec![]));
     }
 }

@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use datafusion::datasource::TableProvider;
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
-use ringlake_transform::folded::{FoldedFile, FoldedTo, Manifest};
+use ringlake_transform::folded::{FoldedFile, FoldedTo, Manifest, Packed};
 
 use super::fresh::{Inputs, fresh};
 use super::groups::cuts;
@@ -57,6 +57,7 @@ pub trait FoldStore: Send + Sync {
         &self,
         folder: &str,
         part: &str,
+        packed: Packed,
         rows: RecordBatch,
         cuts: Vec<usize>,
     ) -> Result<FoldedFile, Failure>;
@@ -243,7 +244,7 @@ impl Work<'_> {
                 Some(file) => file,
                 None => {
                     let folder = self.fold.folder();
-                    let put = self.store.put(&folder, part.name, none, Vec::new());
+                    let put = self.store.put(&folder, part.name, part.packed(), none, Vec::new());
                     put.await.map_err(failed)?
                 }
             });
@@ -324,7 +325,8 @@ impl Work<'_> {
             return Ok(None);
         }
         let cuts = cuts(&rows, part.sort).map_err(|error| QueryError::Failed(error.into()))?;
-        let file = self.store.put(&self.fold.folder(), part.name, rows, cuts).await;
+        let folder = self.fold.folder();
+        let file = self.store.put(&folder, part.name, part.packed(), rows, cuts).await;
         file.map(Some).map_err(failed)
     }
 }

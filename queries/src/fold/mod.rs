@@ -20,6 +20,7 @@
 //! A fold is derived and may be missing, old or of another definition: then the views are asked of all
 //! states. It must never be the only place where anything is.
 
+use ringlake_transform::folded::Packed;
 use sha2::{Digest, Sha256};
 
 use crate::output::cell::hex;
@@ -58,6 +59,13 @@ pub struct Part {
     pub(crate) view: Option<&'static str>,
     /// How its files are sorted.
     pub(crate) sort: &'static [&'static str],
+}
+
+impl Part {
+    /// Questions read what has a view; the rest is most of a folder, and read when it is folded again.
+    pub(crate) fn packed(&self) -> Packed {
+        if self.view.is_some() { Packed::Fast } else { Packed::Small }
+    }
 }
 
 #[derive(Debug)]
