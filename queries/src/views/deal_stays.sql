@@ -60,7 +60,11 @@ stays AS (
     FROM (
         SELECT
             *,
-            unnest(make_array(true, false)) AS begins
+            unnest(CASE
+                WHEN is_first IS NULL THEN make_array(true)
+                WHEN is_first AND is_known THEN make_array(true, false)
+                ELSE make_array(false)
+            END) AS begins
         FROM (
             SELECT
                 coalesce(newest.system, moves.system) AS system,
@@ -88,10 +92,6 @@ stays AS (
                 AND (moves.deal_id IS NOT DISTINCT FROM newest.deal_id)
         ) AS met
     ) AS ends
-    WHERE CASE
-        WHEN begins THEN is_known AND coalesce(is_first, true)
-        ELSE is_first IS NOT NULL
-    END
 )
 SELECT
     stays.system,
