@@ -245,7 +245,10 @@ impl Place {
         let config = ListingTableConfig::new_with_multi_paths(urls)
             .with_listing_options(options)
             .with_schema(schema);
-        Ok(Arc::new(ListingTable::try_new(config).map_err(QueryError::Failed)?))
+        let table = ListingTable::try_new(config).map_err(QueryError::Failed)?;
+        // What is known of a file is worked out once, and not for each plan: it never changes.
+        let known = context.runtime_env().cache_manager.get_file_statistic_cache();
+        Ok(Arc::new(table.with_cache(known)))
     }
 
     /// Files of a table, with the table's columns: the month is in a file's path, and in its rows only
