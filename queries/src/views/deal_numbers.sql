@@ -1,5 +1,6 @@
 -- One number that a deal's people are called by, each time that it is told: those of its contacts and of its account, in
--- E.164 as far as the account's country tells it. Read once for each contact, and not for each of its deals.
+-- E.164 as far as the account's country tells it. Read once for each contact, and not for each of its deals. What is
+-- named first in a join is held: contacts, which come with one number, and not all the deals that each of them is of.
 WITH people AS (
     SELECT system, account_id, id AS deal_id, sales_account_id, contact_ids
     FROM _deal_contacts_newest
@@ -38,8 +39,8 @@ phones AS (
     FROM sales_accounts_current
 )
 SELECT contacts_of.system, contacts_of.account_id, contacts_of.deal_id, numbers."number", numbers.phone_key
-FROM contacts_of
-INNER JOIN numbers
+FROM numbers
+INNER JOIN contacts_of
     ON (numbers.system IS NOT DISTINCT FROM contacts_of.system)
     AND (numbers.account_id IS NOT DISTINCT FROM contacts_of.account_id)
     AND (numbers.contact_id = contacts_of.contact_id)
