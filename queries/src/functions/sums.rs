@@ -120,7 +120,7 @@ impl<'a> Rows<'a> {
 pub(super) struct Running {
     /// How many rows are before each slot, and before what is behind the last.
     before: Vec<u32>,
-    /// What so many rows come to, from none on. As a row each: a span asks for two anywhere.
+    /// What so many rows come to, from none on. They lie side by side: a span asks for two, anywhere.
     upto: Vec<Sum>,
 }
 
@@ -128,18 +128,17 @@ impl Running {
     /// Of a list in the order of slots, as far as these are of a calendar that has so many.
     pub fn of(list: &ArrayRef, slots: usize) -> Result<Self> {
         let rows = Rows::of(list)?;
+        let known = rows.slots.values().iter().take_while(|slot| slot.as_usize() < slots);
         let mut before = Vec::with_capacity(slots + 1);
-        let mut upto = vec![Sum::default()];
-        let told = rows.slots.values().iter().take_while(|slot| slot.as_usize() < slots);
-        for ((at, slot), row) in told.enumerate().zip(0_u32..) {
+        let mut upto = Vec::with_capacity(rows.slots.len() + 1);
+        let mut all = 0;
+        upto.push(Sum::default());
+        for ((at, slot), row) in known.enumerate().zip(0..) {
             before.resize(before.len().max(slot.as_usize() + 1), row);
             upto.push(rows.sum(at));
+            all = row + 1;
         }
-        before.resize(
-            slots + 1,
-            u32::try_from(upto.len() - 1)
-                .map_err(|_| exec_datafusion_err!("these are too many slots"))?,
-        );
+        before.resize(slots + 1, all);
         Ok(Self { before, upto })
     }
 

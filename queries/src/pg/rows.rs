@@ -1,4 +1,5 @@
-//! An answer on its way to a client: batch by batch, as it comes, until it is told or the client has had enough.
+//! An answer on its way to a client: batch by batch, as it comes, until all is told, the client has had enough, or it
+//! is late. It must never hold more than a batch: an answer may be larger than memory.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use super::texts;
 use crate::answer::Answer;
 use crate::error::QueryError;
 
+/// What is left of an answer.
 pub struct Rows {
     pub answer: Answer,
     pub run: Run,
