@@ -213,15 +213,10 @@ mod tests {
             let read: Vec<RecordBatch> = file.build().unwrap().map(Result::unwrap).collect();
             (groups, read)
         };
-        let (groups, read_rows) = read(encode(&rows(9), &[4, 5], Compression::LZ4_RAW).unwrap());
-        assert_eq!((groups, read_rows), (vec![4, 1, 4], vec![rows(9)]));
-        let (groups, read_rows) =
-            read(encode(&rows(9), &[0, 4, 4, 9], Compression::LZ4_RAW).unwrap());
-        assert_eq!((groups, read_rows), (vec![4, 5], vec![rows(9)]));
-        assert_eq!(
-            read(encode(&rows(9), &[], Compression::LZ4_RAW).unwrap()),
-            (vec![9], vec![rows(9)])
-        );
-        assert_eq!(read(encode(&rows(0), &[], Compression::LZ4_RAW).unwrap()), (vec![], vec![]));
+        let encoded = |n, cuts: &[usize]| encode(&rows(n), cuts, Compression::LZ4_RAW).unwrap();
+        assert_eq!(read(encoded(9, &[4, 5])), (vec![4, 1, 4], vec![rows(9)]));
+        assert_eq!(read(encoded(9, &[0, 4, 4, 9])), (vec![4, 5], vec![rows(9)]));
+        assert_eq!(read(encoded(9, &[])), (vec![9], vec![rows(9)]));
+        assert_eq!(read(encoded(0, &[])), (vec![], vec![]));
     }
 }

@@ -242,11 +242,7 @@ impl Work<'_> {
             let none = RecordBatch::new_empty(columns);
             stay.push(match empty {
                 Some(file) => file,
-                None => {
-                    let folder = self.fold.folder();
-                    let put = self.store.put(&folder, part.name, part.packed(), none, Vec::new());
-                    put.await.map_err(failed)?
-                }
+                None => self.store_file(part, none, Vec::new()).await?,
             });
         }
         Ok(stay)
@@ -325,9 +321,18 @@ impl Work<'_> {
             return Ok(None);
         }
         let cuts = cuts(&rows, part.sort).map_err(|error| QueryError::Failed(error.into()))?;
+        self.store_file(part, rows, cuts).await.map(Some)
+    }
+
+    async fn store_file(
+        &self,
+        part: &Part,
+        rows: RecordBatch,
+        cuts: Vec<usize>,
+    ) -> Result<FoldedFile, QueryError> {
         let folder = self.fold.folder();
-        let file = self.store.put(&folder, part.name, part.packed(), rows, cuts).await;
-        file.map(Some).map_err(failed)
+        let put = self.store.put(&folder, part.name, part.packed(), rows, cuts);
+        put.await.map_err(failed)
     }
 }
 

@@ -12,7 +12,9 @@ use arrow::array::{
     Array, ArrayRef, AsArray, Int64Array, ListArray, StructArray, TimestampMicrosecondArray,
 };
 use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::{ArrowNativeType, DataType, Field, FieldRef, TimestampMicrosecondType};
+use arrow::datatypes::{
+    ArrowNativeType, DataType, Field, FieldRef, Fields, TimestampMicrosecondType,
+};
 use datafusion::common::{Result, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
@@ -28,9 +30,12 @@ const PLACE: usize = 3;
 /// What a span has in a calendar.
 const IN_SLOTS: [&str; 3] = ["person", "first_slot", "slot_after"];
 
-fn list_of(numbers: [&str; 3]) -> FieldRef {
-    let numbers = numbers.map(|name| Field::new(name, DataType::Int64, true));
-    Arc::new(Field::new_list_field(DataType::Struct(numbers.into_iter().collect()), true))
+fn span_in_slots() -> Fields {
+    IN_SLOTS.iter().map(|name| Field::new(*name, DataType::Int64, true)).collect()
+}
+
+fn spans_in_slots() -> FieldRef {
+    Arc::new(Field::new_list_field(DataType::Struct(span_in_slots()), true))
 }
 
 /// What a calendar has beside its groups.
@@ -44,7 +49,7 @@ fn group_in_slots(group: &DataType) -> Option<FieldRef> {
     let DataType::Struct(fields) = group else { return None };
     let (at, spans) = fields.find(SPANS)?;
     let mut fields = fields.to_vec();
-    *fields.get_mut(at)? = Arc::new(Field::new(SPANS, DataType::List(list_of(IN_SLOTS)), true));
+    *fields.get_mut(at)? = Arc::new(Field::new(SPANS, DataType::List(spans_in_slots()), true));
     let group = Field::new_list_field(DataType::Struct(fields.into()), true);
     (*spans.data_type() == DataType::List(span())).then(|| Arc::new(group))
 }
@@ -137,15 +142,10 @@ fn with_spans(groups: &StructArray, spans: ListArray) -> Result<StructArray> {
 }
 
 fn in_slots(spans: &ListArray, slots: [Int64Array; 3]) -> Result<ListArray> {
-    let (item, offsets) = (list_of(IN_SLOTS), spans.offsets().clone());
-    let slots = Arc::new(structs(&item, slots)?);
-    Ok(ListArray::try_new(item, offsets, slots, spans.nulls().cloned())?)
-}
-
-fn structs(item: &Field, columns: [Int64Array; 3]) -> Result<StructArray> {
-    let DataType::Struct(fields) = item.data_type() else { return exec_err!("these are structs") };
-    let columns = columns.map(|column| -> ArrayRef { Arc::new(column) });
-    Ok(StructArray::try_new(fields.clone(), columns.to_vec(), None)?)
+    let slots = slots.map(|column| -> ArrayRef { Arc::new(column) });
+    let slots = Arc::new(StructArray::try_new(span_in_slots(), slots.to_vec(), None)?);
+    let (offsets, nulls) = (spans.offsets().clone(), spans.nulls().cloned());
+    Ok(ListArray::try_new(spans_in_slots(), offsets, slots, nulls)?)
 }
 
 /// When spans of persons begin and end.

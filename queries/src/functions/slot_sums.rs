@@ -189,6 +189,21 @@ impl Groups {
         slots.add(slot, sum);
         Ok(())
     }
+
+    /// The lists of these groups; `next` makes what is told of a slot of what was told before it and its own sum.
+    fn lists(&mut self, which: EmitTo, next: impl Fn(Sum, Sum) -> Result<Sum>) -> Result<ArrayRef> {
+        let mut lists = Lists::default();
+        for slots in which.take_needed(&mut self.groups) {
+            let mut told = Sum::default();
+            slots.each(|slot, sum| {
+                told = next(told, sum)?;
+                lists.add(slot, told);
+                Ok(())
+            })?;
+            lists.end();
+        }
+        lists.told(self.scales)
+    }
 }
 
 impl GroupsAccumulator for Groups {
@@ -246,30 +261,12 @@ impl GroupsAccumulator for Groups {
     }
 
     fn evaluate(&mut self, which: EmitTo) -> Result<ArrayRef> {
-        let mut lists = Lists::default();
-        for slots in which.take_needed(&mut self.groups) {
-            let mut upto = Sum::default();
-            slots.each(|slot, sum| {
-                upto = upto.and(sum)?;
-                lists.add(slot, upto);
-                Ok(())
-            })?;
-            lists.end();
-        }
-        lists.told(self.scales)
+        self.lists(which, Sum::and)
     }
 
     /// Of each slot, and not up to it.
     fn state(&mut self, which: EmitTo) -> Result<Vec<ArrayRef>> {
-        let mut lists = Lists::default();
-        for slots in which.take_needed(&mut self.groups) {
-            slots.each(|slot, sum| {
-                lists.add(slot, sum);
-                Ok(())
-            })?;
-            lists.end();
-        }
-        Ok(vec![lists.told(self.scales)?])
+        Ok(vec![self.lists(which, |_, sum| Ok(sum))?])
     }
 
     fn convert_to_state(

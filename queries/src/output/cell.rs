@@ -1,4 +1,5 @@
-//! One value as text: the only place that decides how a number, a time or a list is printed.
+//! One value as text: the only place that decides how a number, a time or a list is printed. PostgreSQL's protocol has
+//! forms of its own (`pg/texts.rs`).
 
 use std::fmt::Write;
 
