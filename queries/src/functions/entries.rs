@@ -15,6 +15,9 @@ pub type Entry<const N: usize> = [i64; N];
 
 /// What an aggregate makes of its rows.
 pub trait Rule<const N: usize>: Clone + std::fmt::Debug + Send + Sync + 'static {
+    /// What is held of a group.
+    type Held: Held<N>;
+
     /// Hands over the entry of each row, with the row's place, that tells one. A batch of them is not held: millions
     /// of rows come by here, and to write their entries down takes longer than to count them.
     fn each_entry(
@@ -23,12 +26,19 @@ pub trait Rule<const N: usize>: Clone + std::fmt::Debug + Send + Sync + 'static 
         take: impl FnMut(usize, Entry<N>) -> Result<()>,
     ) -> Result<()>;
 
-    /// Takes the next entry, in their order, into the one before it, or says that it is
-    /// another.
-    fn joins(held: &mut Entry<N>, next: Entry<N>) -> bool;
-
     /// The answers of these groups, whose entries are sorted and joined.
     fn answers(&self, groups: &[Vec<Entry<N>>]) -> Result<ArrayRef>;
+}
+
+/// The entries of one group.
+pub trait Held<const N: usize>: Clone + Default + std::fmt::Debug + Send + Sync + 'static {
+    fn add(&mut self, entry: Entry<N>);
+
+    /// All of them, sorted and joined.
+    fn joined(self) -> Vec<Entry<N>>;
+
+    /// Bytes that they take, beside itself.
+    fn size(&self) -> usize;
 }
 
 /// How a partial aggregate tells its entries.
@@ -44,38 +54,51 @@ fn item(numbers: usize) -> FieldRef {
     Arc::new(Field::new_list_field(DataType::Struct(fields(numbers)), true))
 }
 
-/// Entries of a group, of which the first `joined` are sorted and joined.
+/// Entries that are written down as they come, and sorted and joined once they are many; the first `joined` are.
+///
+/// `joins` takes the next entry, in their order, into the one before it, or says that it is another.
 #[derive(Clone, Debug)]
-struct Entries<const N: usize> {
+pub struct Listed<const N: usize> {
     entries: Vec<Entry<N>>,
     joined: usize,
 }
 
-impl<const N: usize> Entries<N> {
-    fn joined(entries: Vec<Entry<N>>) -> Self {
-        Self { joined: entries.len(), entries }
+impl<const N: usize> Default for Listed<N> {
+    fn default() -> Self {
+        Self { entries: Vec::new(), joined: 0 }
     }
+}
 
-    fn add<R: Rule<N>>(&mut self, entry: Entry<N>) {
+impl<const N: usize> Listed<N> {
+    pub fn add(&mut self, entry: Entry<N>, joins: fn(&mut Entry<N>, Entry<N>) -> bool) {
         self.entries.push(entry);
         if self.entries.len() > 2 * self.joined + 256 {
-            self.join::<R>();
+            self.join(joins);
         }
     }
 
-    fn join<R: Rule<N>>(&mut self) {
+    fn join(&mut self, joins: fn(&mut Entry<N>, Entry<N>) -> bool) {
         // A stable sort makes use of what is sorted already.
         self.entries.sort();
-        self.entries.dedup_by(|next, held| R::joins(held, *next));
+        self.entries.dedup_by(|next, held| joins(held, *next));
         self.joined = self.entries.len();
+    }
+
+    pub fn joined(mut self, joins: fn(&mut Entry<N>, Entry<N>) -> bool) -> Vec<Entry<N>> {
+        self.join(joins);
+        self.entries
+    }
+
+    pub fn size(&self) -> usize {
+        self.entries.capacity() * size_of::<Entry<N>>()
     }
 }
 
 /// Where rows are in groups.
 #[derive(Debug)]
-pub struct Groups<R, const N: usize> {
+pub struct Groups<R: Rule<N>, const N: usize> {
     rule: R,
-    groups: Vec<Entries<N>>,
+    groups: Vec<R::Held>,
 }
 
 impl<R: Rule<N>, const N: usize> Groups<R, N> {
@@ -84,13 +107,11 @@ impl<R: Rule<N>, const N: usize> Groups<R, N> {
     }
 
     fn have(&mut self, groups: usize) {
-        self.groups.resize_with(groups, || Entries::joined(Vec::new()));
+        self.groups.resize_with(groups, R::Held::default);
     }
 
     fn taken(&mut self, which: EmitTo) -> Vec<Vec<Entry<N>>> {
-        let mut groups = which.take_needed(&mut self.groups);
-        groups.iter_mut().for_each(Entries::join::<R>);
-        groups.into_iter().map(|group| group.entries).collect()
+        which.take_needed(&mut self.groups).into_iter().map(R::Held::joined).collect()
     }
 }
 
@@ -111,7 +132,7 @@ impl<R: Rule<N>, const N: usize> GroupsAccumulator for Groups<R, N> {
         self.rule.each_entry(columns, |row, entry| {
             let counts = filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row));
             if let (true, Some(group)) = (counts, group_of.get(row)) {
-                of(held, *group)?.add::<R>(entry);
+                of(held, *group)?.add(entry);
             }
             Ok(())
         })
@@ -137,7 +158,7 @@ impl<R: Rule<N>, const N: usize> GroupsAccumulator for Groups<R, N> {
             let [from, until] = bounds else { continue };
             let group = of(&mut self.groups, *group)?;
             for at in from.as_usize()..until.as_usize() {
-                group.add::<R>(numbers.map(|number| number.value(at)));
+                group.add(numbers.map(|number| number.value(at)));
             }
         }
         Ok(())
@@ -167,8 +188,8 @@ impl<R: Rule<N>, const N: usize> GroupsAccumulator for Groups<R, N> {
     }
 
     fn size(&self) -> usize {
-        let entries = self.groups.iter().map(|group| group.entries.capacity()).sum::<usize>();
-        self.groups.capacity() * size_of::<Entries<N>>() + entries * size_of::<Entry<N>>()
+        let held = self.groups.iter().map(R::Held::size).sum::<usize>();
+        self.groups.capacity() * size_of::<R::Held>() + held
     }
 }
 
@@ -183,11 +204,11 @@ fn columns<const N: usize>(groups: &[Vec<Entry<N>>]) -> Vec<ArrayRef> {
 
 /// Where all rows are one group.
 #[derive(Debug)]
-pub struct Whole<R, const N: usize>(Groups<R, N>);
+pub struct Whole<R: Rule<N>, const N: usize>(Groups<R, N>);
 
 impl<R: Rule<N>, const N: usize> Whole<R, N> {
     pub fn new(rule: R) -> Self {
-        Self(Groups { rule, groups: vec![Entries::joined(Vec::new())] })
+        Self(Groups { rule, groups: vec![R::Held::default()] })
     }
 }
 
@@ -205,11 +226,11 @@ impl<R: Rule<N>, const N: usize> Accumulator for Whole<R, N> {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        let groups = self.0.taken(EmitTo::All);
-        let answer = self.0.rule.answers(&groups)?;
         // Over a window there is a next row.
-        self.0.groups = groups.into_iter().map(Entries::joined).collect();
-        ScalarValue::try_from_array(&answer, 0)
+        let held = self.0.groups.clone();
+        let groups = self.0.taken(EmitTo::All);
+        self.0.groups = held;
+        ScalarValue::try_from_array(&self.0.rule.answers(&groups)?, 0)
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {

@@ -116,6 +116,8 @@ pub fn register(context: &SessionContext) {
     context.register_udf(ScalarUDF::from(calendar::ToCalendar::default()));
     context.register_udf(ScalarUDF::from(slot_at::SlotAt::default()));
     context.register_udf(ScalarUDF::from(tally::RankOf::default()));
+    context.register_udf(ScalarUDF::from(tally::Total::times()));
+    context.register_udf(ScalarUDF::from(tally::Total::sum()));
     context.register_udaf(AggregateUDF::from(slot_sums::SlotSums::default()));
     context.register_udaf(AggregateUDF::from(tally::Tally::default()));
     context.register_udaf(AggregateUDF::from(nearest_rank::NearestRank::default()));

@@ -14,8 +14,9 @@ use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
     Accumulator, AggregateUDFImpl, ColumnarValue, GroupsAccumulator, Signature, Volatility,
 };
+use hashbrown::HashMap;
 
-use super::entries::{Entry, Groups, Rule, Whole, state_field};
+use super::entries::{Entry, Groups, Held, Listed, Rule, Whole, state_field};
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct NearestRank {
@@ -123,7 +124,52 @@ pub(super) trait Tallied: Clone + std::fmt::Debug + Send + Sync + 'static {
     fn of_times(&self, groups: &[Vec<Entry<2>>]) -> Result<ArrayRef>;
 }
 
+/// How often each value of a group was told. Most durations are one of few, and these are found by hash; where values are
+/// many and hardly one comes twice, it is quicker to write them down and sort them.
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    few: HashMap<i64, i64>,
+    more: Listed<2>,
+}
+
+/// So many are few: they fit the cache for some dozens of groups.
+const FEW: usize = 1024;
+
+impl Held<2> for Counts {
+    fn add(&mut self, [value, times]: Entry<2>) {
+        if let Some(told) = self.few.get_mut(&value) {
+            *told += times;
+        } else if self.few.len() < FEW {
+            self.few.insert(value, times);
+        } else {
+            self.more.add([value, times], same_value);
+        }
+    }
+
+    fn joined(mut self) -> Vec<Entry<2>> {
+        for (value, times) in self.few {
+            self.more.add([value, times], same_value);
+        }
+        self.more.joined(same_value)
+    }
+
+    fn size(&self) -> usize {
+        self.few.allocation_size() + self.more.size()
+    }
+}
+
+/// Two entries of one value are one, told as often as both.
+fn same_value([held, times]: &mut Entry<2>, [value, more]: Entry<2>) -> bool {
+    let same = value == *held;
+    if same {
+        *times += more;
+    }
+    same
+}
+
 impl<T: Tallied> Rule<2> for T {
+    type Held = Counts;
+
     fn each_entry(
         &self,
         columns: &[ArrayRef],
@@ -143,15 +189,6 @@ impl<T: Tallied> Rule<2> for T {
             take(row, [value, 1])?;
         }
         Ok(())
-    }
-
-    /// Two entries of one value are one, told as often as both.
-    fn joins([held, times]: &mut Entry<2>, [value, more]: Entry<2>) -> bool {
-        let same = value == *held;
-        if same {
-            *times += more;
-        }
-        same
     }
 
     fn answers(&self, groups: &[Vec<Entry<2>>]) -> Result<ArrayRef> {
@@ -195,6 +232,9 @@ mod tests {
         assert_eq!(rank(50, &[None]), None);
         let many: Vec<Option<i64>> = (0..100_000).map(|n| Some(n % 10)).collect();
         assert_eq!([90, 91].map(|percent| rank(percent, &many)), [Some(8), Some(9)]);
+        // More values than are looked up, each twenty times, in no order.
+        let all: Vec<Option<i64>> = (0..100_000).map(|n| Some(n * 4_999 % 5_000)).collect();
+        assert_eq!([1, 50, 100].map(|percent| rank(percent, &all)), [49, 2_499, 4_999].map(Some));
     }
 
     async fn asked(sql: &str) -> Result<String> {

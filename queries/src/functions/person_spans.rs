@@ -20,7 +20,7 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDFImpl, GroupsAccumulator, Signature, Volatility,
 };
 
-use super::entries::{Entry, Groups, Rule, Whole, state_field};
+use super::entries::{Entry, Groups, Held, Listed, Rule, Whole, state_field};
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct PersonSpans {
@@ -93,10 +93,39 @@ impl AggregateUDFImpl for PersonSpans {
 #[derive(Clone, Debug)]
 struct Spans;
 
+/// Those of a group.
+#[derive(Clone, Debug, Default)]
+pub struct OfGroup(Listed<3>);
+
+impl Held<3> for OfGroup {
+    fn add(&mut self, span: Entry<3>) {
+        self.0.add(span, meets);
+    }
+
+    fn joined(self) -> Vec<Entry<3>> {
+        self.0.joined(meets)
+    }
+
+    fn size(&self) -> usize {
+        self.0.size()
+    }
+}
+
+/// Spans of a person that meet are one.
+fn meets([held, _, upto]: &mut Entry<3>, [person, began, ended]: Entry<3>) -> bool {
+    let meets = person == *held && began <= *upto;
+    if meets {
+        *upto = ended.max(*upto);
+    }
+    meets
+}
+
 /// The end of what goes on.
 const NEVER: i64 = i64::MAX;
 
 impl Rule<3> for Spans {
+    type Held = OfGroup;
+
     fn each_entry(
         &self,
         columns: &[ArrayRef],
@@ -116,14 +145,6 @@ impl Rule<3> for Spans {
             }
         }
         Ok(())
-    }
-
-    fn joins([held, _, upto]: &mut Entry<3>, [person, began, ended]: Entry<3>) -> bool {
-        let meets = person == *held && began <= *upto;
-        if meets {
-            *upto = ended.max(*upto);
-        }
-        meets
     }
 
     fn answers(&self, groups: &[Vec<Entry<3>>]) -> Result<ArrayRef> {

@@ -1,19 +1,23 @@
 //! `tally(value)`: how often each value of a group was told, as a list of `value` and `times`; `rank_of(tally,
-//! percent)`: the nearest rank in it, as `nearest_rank` finds it in the values themselves.
+//! percent)`: the nearest rank in it, as `nearest_rank` finds it in the values themselves, which at 100 is the greatest;
+//! `times_of(tally)` and `sum_of(tally)`: how many values were told, and what all of them come to, 0 of none.
 //!
-//! Reports group twice, and ask for several ranks of the same values. A tally of parts is their lists behind each
-//! other: a value may stand in it more than once.
+//! Reports group twice, and ask several things of the same values: one aggregate that knows all of them is quicker than
+//! one for each. A tally of parts is their lists behind each other: a value may stand in it more than once. A sum is exact,
+//! or it is an error.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, ListArray, StructArray, UInt64Array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Decimal128Array, Int64Array, ListArray, StructArray, UInt64Array,
+};
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::{cast, take};
 use arrow::datatypes::{
-    ArrowNativeType, DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, Field, FieldRef, Fields,
-    Int64Type,
+    ArrowNativeType, DECIMAL128_MAX_PRECISION, DataType, Field, FieldRef, Fields,
 };
-use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
+use datafusion::common::{Result, ScalarValue, exec_datafusion_err, exec_err, plan_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
     Accumulator, AggregateUDFImpl, ColumnarValue, GroupsAccumulator, ScalarFunctionArgs,
@@ -83,12 +87,17 @@ fn item(value: &DataType) -> FieldRef {
 
 /// The type of the values of a tally.
 fn value_of(tally: &DataType) -> Result<DataType> {
-    let DataType::List(item) = tally else { return plan_err!("{tally} is no tally") };
-    match item.data_type() {
-        DataType::Struct(fields) => match fields.as_ref() {
-            [value, _] => Ok(value.data_type().clone()),
-            _ => plan_err!("{tally} is no tally"),
+    let fields = match tally {
+        DataType::List(item) => match item.data_type() {
+            DataType::Struct(fields) => fields.as_ref(),
+            _ => &[],
         },
+        _ => &[],
+    };
+    match fields.iter().map(|field| field.data_type()).collect::<Vec<_>>().as_slice() {
+        [value @ (DataType::Int64 | DataType::Decimal128(..)), DataType::Int64] => {
+            Ok((*value).clone())
+        }
         _ => plan_err!("{tally} is no tally"),
     }
 }
@@ -151,26 +160,127 @@ impl ScalarUDFImpl for RankOf {
             return exec_err!("rank_of takes a tally and a whole number from 1 to 100");
         };
         let tallies = tally.to_array(args.number_rows)?;
+        let told = Told::of(&tallies)?;
+        let picked = told.ranges().map(|entries| {
+            let mut places = Vec::from_iter(entries);
+            places.sort_unstable_by_key(|at| told.values.value(*at));
+            let counts = places.iter().map(|at| told.times.value(*at));
+            let place = place(counts, percent.unsigned_abs())?;
+            places.get(place).map(|at| *at as u64)
+        });
+        let picked: UInt64Array = picked.collect();
+        Ok(ColumnarValue::Array(take(told.as_told, &picked, None)?))
+    }
+}
+
+/// Tallies, one behind the other.
+struct Told<'a> {
+    offsets: &'a [i32],
+    as_told: &'a ArrayRef,
+    /// In units of the last digit.
+    values: Decimal128Array,
+    times: &'a Int64Array,
+}
+
+impl<'a> Told<'a> {
+    fn of(tallies: &'a ArrayRef) -> Result<Self> {
+        let wide = unit_of(&value_of(tallies.data_type())?);
         let tallies = tallies.as_list::<i32>();
         let told = tallies.values().as_struct();
-        let wide =
-            DataType::Decimal128(DECIMAL128_MAX_PRECISION, scale(&value_of(&tally.data_type())?));
-        let values = cast(told.column(0), &wide)?;
-        let values = values.as_primitive::<Decimal128Type>();
-        let times = told.column(1).as_primitive::<Int64Type>();
-        let picked: UInt64Array = tallies
-            .value_offsets()
-            .windows(2)
-            .map(|bounds| {
-                let [from, until] = bounds else { return None };
-                let mut places: Vec<usize> = (from.as_usize()..until.as_usize()).collect();
-                places.sort_unstable_by_key(|at| values.value(*at));
-                let counts = places.iter().map(|at| times.value(*at));
-                let place = place(counts, percent.unsigned_abs())?;
-                places.get(place).map(|at| *at as u64)
-            })
-            .collect();
-        Ok(ColumnarValue::Array(take(told.column(0), &picked, None)?))
+        Ok(Self {
+            offsets: tallies.value_offsets(),
+            as_told: told.column(0),
+            values: cast(told.column(0), &wide)?.as_primitive().clone(),
+            times: told.column(1).as_primitive(),
+        })
+    }
+
+    /// Where the entries of each tally are.
+    fn ranges(&self) -> impl Iterator<Item = Range<usize>> {
+        self.offsets.windows(2).map(|bounds| match bounds {
+            [from, until] => from.as_usize()..until.as_usize(),
+            _ => 0..0,
+        })
+    }
+
+    fn total(&self, mut entries: Range<usize>) -> Option<i128> {
+        entries.try_fold(0_i128, |sum, at| {
+            sum.checked_add(self.values.value(at).checked_mul(self.times.value(at).into())?)
+        })
+    }
+}
+
+/// What holds any sum of values of this type.
+fn unit_of(value: &DataType) -> DataType {
+    DataType::Decimal128(DECIMAL128_MAX_PRECISION, scale(value))
+}
+
+/// What is told of all values of a tally.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Total {
+    of: Of,
+    signature: Signature,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Of {
+    Times,
+    Values,
+}
+
+impl Total {
+    pub fn times() -> Self {
+        Self { of: Of::Times, signature: Signature::any(1, Volatility::Immutable) }
+    }
+
+    pub fn sum() -> Self {
+        Self { of: Of::Values, ..Self::times() }
+    }
+}
+
+impl ScalarUDFImpl for Total {
+    fn name(&self) -> &str {
+        match self.of {
+            Of::Times => "times_of",
+            Of::Values => "sum_of",
+        }
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        let [tally] = arguments else { return plan_err!("{} takes a tally", self.name()) };
+        let value = value_of(tally)?;
+        Ok(match self.of {
+            Of::Times => DataType::Int64,
+            Of::Values => unit_of(&value),
+        })
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let [tally] = args.args.as_slice() else {
+            return exec_err!("{} takes a tally", self.name());
+        };
+        let tallies = tally.to_array(args.number_rows)?;
+        let told = Told::of(&tallies)?;
+        let total: ArrayRef = match self.of {
+            Of::Times => Arc::new(Int64Array::from_iter_values(
+                told.ranges().map(|entries| entries.map(|at| told.times.value(at)).sum()),
+            )),
+            Of::Values => {
+                let sum = |entries| {
+                    told.total(entries)
+                        .ok_or_else(|| exec_datafusion_err!("a sum has too many digits"))
+                };
+                let sums = told.ranges().map(sum).collect::<Result<Vec<i128>>>()?;
+                Arc::new(
+                    Decimal128Array::from(sums).with_data_type(told.values.data_type().clone()),
+                )
+            }
+        };
+        Ok(ColumnarValue::Array(total))
     }
 }
 
@@ -179,25 +289,73 @@ mod tests {
     use arrow::util::pretty::pretty_format_batches;
     use datafusion::prelude::SessionContext;
 
-    #[tokio::test]
-    async fn the_rank_of_parts_is_that_of_the_whole() {
+    /// Few values and many, whole numbers and decimals, some told to nobody.
+    const TOLD: &str = "SELECT
+            value % 7 AS part,
+            CASE WHEN value % 11 > 0 THEN value * value % 6007 - 90 END AS n,
+            CAST(value % 13 AS DECIMAL(18, 6)) / 4 AS d
+        FROM generate_series(1, 9000) AS told(value)";
+
+    async fn differing(one: &str, other: &str) -> usize {
         let context = SessionContext::new();
         crate::functions::register(&context);
-        let rows = "SELECT value % 7 AS part, value * value % 101 AS n, CAST(value % 13 AS DECIMAL(18, 6)) / 4 AS d
-            FROM generate_series(1, 1000) AS told(value)";
-        let sql = format!(
-            "WITH told AS ({rows}),
-            parts AS (SELECT part, tally(n) AS n, tally(CAST(d AS DECIMAL(18, 6))) AS d FROM told GROUP BY part),
-            whole AS (SELECT flatten(array_agg(n)) AS n, flatten(array_agg(d)) AS d FROM parts)
-            SELECT rank_of(whole.n, 50), rank_of(whole.n, 90), rank_of(whole.d, 50) FROM whole
-            EXCEPT
-            SELECT nearest_rank(n, 50), nearest_rank(n, 90), nearest_rank(CAST(d AS DECIMAL(18, 6)), 50) FROM told"
-        );
+        let sql = format!("WITH told AS ({TOLD}) {one} EXCEPT {other}");
         let differing = context.sql(&sql).await.unwrap().collect().await.unwrap();
-        assert_eq!(differing.iter().map(|rows| rows.num_rows()).sum::<usize>(), 0);
-        let none =
-            "SELECT rank_of(tally(n), 50) IS NULL AS none FROM (VALUES (1)) AS told(n) WHERE n > 1";
-        let none = context.sql(none).await.unwrap().collect().await.unwrap();
-        assert!(pretty_format_batches(&none).unwrap().to_string().contains("true"));
+        differing.iter().map(|rows| rows.num_rows()).sum()
+    }
+
+    #[tokio::test]
+    async fn what_is_told_of_parts_is_told_of_the_whole() {
+        let of_parts = "SELECT
+                times_of(n), sum_of(n), rank_of(n, 50), rank_of(n, 90), rank_of(n, 100),
+                times_of(d), sum_of(d), rank_of(d, 50), rank_of(d, 100)
+            FROM (
+                SELECT flatten(array_agg(n)) AS n, flatten(array_agg(d)) AS d
+                FROM (
+                    SELECT part, tally(n) AS n, tally(CAST(d AS DECIMAL(18, 6))) AS d FROM told GROUP BY part
+                ) AS parts
+            ) AS whole";
+        let of_values = "SELECT
+                count(n), CAST(sum(n) AS DECIMAL(38, 0)), nearest_rank(n, 50), nearest_rank(n, 90), max(n),
+                count(d), CAST(sum(CAST(d AS DECIMAL(18, 6))) AS DECIMAL(38, 6)),
+                nearest_rank(CAST(d AS DECIMAL(18, 6)), 50), max(CAST(d AS DECIMAL(18, 6)))
+            FROM told";
+        assert_eq!(differing(of_parts, of_values).await, 0);
+        // And it would be seen if they differed.
+        assert_eq!(differing(of_parts, &of_values.replace("max(n)", "min(n)")).await, 1);
+    }
+
+    async fn asked(sql: &str) -> Result<String, String> {
+        let context = SessionContext::new();
+        crate::functions::register(&context);
+        let rows = async { context.sql(sql).await?.collect().await };
+        let rows = rows.await.map_err(|error| error.to_string())?;
+        Ok(pretty_format_batches(&rows).unwrap().to_string())
+    }
+
+    #[tokio::test]
+    async fn of_nothing_there_is_no_rank_and_a_sum_of_0() {
+        let none = "SELECT rank_of(tally(n), 50) IS NULL AS none, times_of(tally(n)) AS times, sum_of(tally(n)) AS sum
+            FROM (VALUES (1)) AS told(n) WHERE n > 1";
+        let none = asked(none).await.unwrap();
+        assert!(none.contains("| true | 0     | 0   |"), "{none}");
+    }
+
+    #[tokio::test]
+    async fn a_sum_is_exact_or_an_error() {
+        let tally =
+            "make_array(named_struct('value', CAST('VALUE' AS DECIMAL(38, 0)), 'times', TIMES))";
+        let sum = |value: &str, times: &str| {
+            format!("SELECT sum_of({})", tally.replace("VALUE", value).replace("TIMES", times))
+        };
+        let exact = asked(&sum("999999999999999999", "3")).await.unwrap();
+        assert!(exact.contains("| 2999999999999999997 "), "{exact}");
+        let refused = asked(&sum(&"9".repeat(38), "3")).await.unwrap_err();
+        assert!(refused.contains("too many digits"), "{refused}");
+        for wrong in ["sum_of(7)", "times_of([7])", "rank_of([named_struct('a', 'b', 'c', 7)], 50)"]
+        {
+            let refused = asked(&format!("SELECT {wrong}")).await.unwrap_err();
+            assert!(refused.contains("is no tally"), "{wrong}: {refused}");
+        }
     }
 }
