@@ -157,8 +157,7 @@ fn of_accounts<'a>(
 
 #[cfg(test)]
 mod tests {
-    use arrow::util::pretty::pretty_format_batches;
-    use datafusion::prelude::SessionContext;
+    use super::super::asked::asked;
 
     const ROWS: &str = "(SELECT array_agg(named_struct('system', system, 'account', account, 'id', id, 'name', name))
         FROM (VALUES
@@ -167,10 +166,7 @@ mod tests {
         ) AS stages(system, account, id, name) WHERE system = ";
 
     async fn answer(sql: &str) -> String {
-        let context = SessionContext::new();
-        crate::functions::register(&context);
-        let rows = context.sql(sql).await.unwrap().collect().await.unwrap();
-        pretty_format_batches(&rows).unwrap().to_string()
+        asked(sql).await.unwrap()
     }
 
     #[tokio::test]
@@ -213,11 +209,9 @@ mod tests {
 
     #[tokio::test]
     async fn other_types_are_refused() {
-        let context = SessionContext::new();
-        crate::functions::register(&context);
         for wrong in ["7", "[7]", "[named_struct('system', 'crm')]"] {
             let sql = format!("SELECT looked_up({wrong}, 'crm', 'a', '1')");
-            let refused = context.sql(&sql).await.unwrap_err().to_string();
+            let refused = asked(&sql).await.unwrap_err();
             assert!(refused.contains("looked_up takes a list"), "{wrong}: {refused}");
         }
     }

@@ -144,16 +144,7 @@ fn met(groups: &StructArray, slots: usize, lists: &ListArray) -> Result<Found> {
 
 #[cfg(test)]
 mod tests {
-    use arrow::util::pretty::pretty_format_batches;
-    use datafusion::prelude::SessionContext;
-
-    async fn asked(sql: &str) -> Result<String, String> {
-        let context = SessionContext::new();
-        crate::functions::register(&context);
-        let rows = async { context.sql(sql).await?.collect().await };
-        let rows = rows.await.map_err(|error| error.to_string())?;
-        Ok(pretty_format_batches(&rows).unwrap().to_string())
-    }
+    use super::super::asked::asked;
 
     /// Spans of three owners with two persons, that end where others begin or are apart; calls in them, between and
     /// beside them, of a third person as well; calls that cost nothing or do not count.

@@ -2,6 +2,8 @@
 
 mod account;
 mod arrival;
+#[cfg(test)]
+mod asked;
 mod business;
 mod calendar;
 mod channel_state;

@@ -205,10 +205,9 @@ impl Tallied for Ranked {
 #[cfg(test)]
 mod tests {
     use arrow::array::Int64Array;
-    use arrow::util::pretty::pretty_format_batches;
     use datafusion::logical_expr::EmitTo;
-    use datafusion::prelude::SessionContext;
 
+    use super::super::asked::asked;
     use super::*;
 
     fn rank(percent: u64, values: &[Option<i64>]) -> Option<i64> {
@@ -237,13 +236,6 @@ mod tests {
         assert_eq!([1, 50, 100].map(|percent| rank(percent, &all)), [49, 2_499, 4_999].map(Some));
     }
 
-    async fn asked(sql: &str) -> Result<String> {
-        let context = SessionContext::new();
-        crate::functions::register(&context);
-        let rows = context.sql(sql).await?.collect().await?;
-        Ok(pretty_format_batches(&rows)?.to_string())
-    }
-
     #[tokio::test]
     async fn it_is_asked_with_groups_and_without_and_of_decimals() {
         let values = "(VALUES ('a', 1), ('a', 2), ('b', 9)) AS told(name, n)";
@@ -263,6 +255,6 @@ mod tests {
         let running = asked(&running).await.unwrap();
         assert!(running.matches("| a    | 1 |").count() == 2 && running.contains("| b    | 2 |"));
         let wrong = format!("SELECT nearest_rank(n, 0) FROM {values}");
-        assert!(asked(&wrong).await.unwrap_err().to_string().contains("from 1 to 100"));
+        assert!(asked(&wrong).await.unwrap_err().contains("from 1 to 100"));
     }
 }

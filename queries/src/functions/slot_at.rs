@@ -67,6 +67,8 @@ mod tests {
     use arrow::util::pretty::pretty_format_batches;
     use datafusion::prelude::{SessionConfig, SessionContext};
 
+    use super::super::asked::asked;
+
     #[tokio::test]
     async fn an_instant_is_in_the_slots_of_the_spans_that_go_on() {
         // As a session of ours has it: otherwise a field of a struct behind a join is not found.
@@ -119,8 +121,6 @@ mod tests {
 
     #[tokio::test]
     async fn other_types_are_refused() {
-        let context = SessionContext::new();
-        crate::functions::register(&context);
         for wrong in [
             "calendar(7)",
             "calendar([7])",
@@ -129,7 +129,7 @@ mod tests {
             "slot_at(7, 7, now())",
             "slot_at(named_struct('groups', 1, 'persons', 2, 'cuts', 3), 7, now())",
         ] {
-            let refused = context.sql(&format!("SELECT {wrong}")).await.unwrap_err().to_string();
+            let refused = asked(&format!("SELECT {wrong}")).await.unwrap_err();
             assert!(refused.contains(" takes a "), "{wrong}: {refused}");
         }
     }
