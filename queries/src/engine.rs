@@ -23,7 +23,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
-use crate::answer::{Answer, as_announced};
+use crate::answer::{Answer, announced, as_announced};
 use crate::as_of::AsOf;
 use crate::calendars::Calendars;
 use crate::computing::Computing;
@@ -253,11 +253,11 @@ impl Engine {
     /// The answer, as its batches come.
     fn answer(&self, stream: SendableRecordBatchStream, deadline: Instant) -> Answer {
         let (timeout, memory) = (self.settings.timeout, self.settings.memory_limit);
-        let schema = stream.schema();
-        let announced = schema.clone();
+        let schema = announced(&stream.schema());
+        let told = Arc::clone(&schema);
         let batches = Arc::clone(&self.computing).batches(stream);
         let batches = futures::stream::unfold(Some(batches), move |batches| {
-            let schema = announced.clone();
+            let schema = Arc::clone(&told);
             async move {
                 let mut batches = batches?;
                 match tokio::time::timeout_at(deadline, batches.next()).await {

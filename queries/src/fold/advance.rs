@@ -23,7 +23,7 @@ use ringlake_transform::folded::{FoldedFile, FoldedTo, Manifest, Packed};
 
 use super::fresh::{Inputs, fresh};
 use super::groups::cuts;
-use super::place::{Place, Tail, TailFile};
+use super::place::{Place, Tail, TailFile, Texts};
 use super::scope::{Scope, of_keys, of_others};
 use super::{FOLDS, Fold, Part};
 use crate::engine::Engine;
@@ -190,7 +190,7 @@ impl Work<'_> {
     ) -> Result<(), QueryError> {
         let context = self.engine.context();
         let mut inputs = Inputs {
-            parts: self.engine.parts(self.place, self.fold, manifest).await?,
+            parts: self.engine.parts(self.place, self.fold, manifest, Texts::Whole).await?,
             beside: self.engine.beside(self.fold).await?,
             ..Inputs::default()
         };
@@ -254,7 +254,8 @@ impl Work<'_> {
         part: &Part,
     ) -> Result<Arc<dyn TableProvider>, QueryError> {
         let schema = self.engine.part_schema(self.fold, part.name).await?;
-        self.place.files(self.engine.context(), std::iter::once(file.path.as_str()), schema).await
+        let paths = std::iter::once(file.path.as_str());
+        self.place.files(self.engine.context(), paths, schema, Texts::Whole).await
     }
 
     async fn touched(

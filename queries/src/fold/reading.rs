@@ -10,7 +10,7 @@ use ringlake_transform::folded::Manifest;
 use ringlake_transform::tables;
 
 use super::fresh::{Inputs, fresh};
-use super::place::{Place, Tail, TailFile};
+use super::place::{Place, Tail, TailFile, Texts};
 use super::shown::shown;
 use super::{Fold, What};
 use crate::engine::Engine;
@@ -38,7 +38,7 @@ impl Engine {
         if tails.values().map(Tail::rows).sum::<u64>() > MOST_FRESH {
             return Ok(None);
         }
-        let parts = self.parts(&place, fold, &manifest).await?;
+        let parts = self.parts(&place, fold, &manifest, Texts::Views).await?;
         if tails.values().all(|tail| tail.files.is_empty()) {
             let views = fold.parts.iter().map(|part| (part.view, parts.get(part.name)));
             let views = views.filter_map(|(view, rows)| view.map(|view| (view, rows)));
@@ -140,9 +140,10 @@ impl Engine {
         place: &Place,
         fold: &Fold,
         manifest: &Manifest,
+        texts: Texts,
     ) -> Result<BTreeMap<&'static str, Arc<dyn TableProvider>>, QueryError> {
         let schema = self.part_schema(fold, "rows").await?;
-        place.parts(self.context(), fold, manifest, schema).await
+        place.parts(self.context(), fold, manifest, schema, texts).await
     }
 
     /// All of the table beside a fold.

@@ -58,8 +58,8 @@ impl ScalarUDFImpl for OfAccount {
         let [accounts] = columns.as_slice() else {
             return internal_err!("{} takes an account", self.name);
         };
-        let accounts = cast(accounts, &DataType::Utf8)?;
-        let accounts = accounts.as_string::<i32>().iter();
+        let accounts = cast(accounts, &DataType::Utf8View)?;
+        let accounts = accounts.as_string_view().iter();
         let codes: StringArray =
             accounts.map(|account| self.codes.get(account?).map(String::as_str)).collect();
         Ok(ColumnarValue::Array(Arc::new(codes)))

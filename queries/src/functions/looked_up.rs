@@ -9,9 +9,9 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, ListArray, StringArray, StructArray, UInt64Array, new_empty_array,
+    Array, ArrayRef, AsArray, ListArray, StringViewArray, StructArray, UInt64Array, new_empty_array,
 };
-use arrow::compute::{concat, take};
+use arrow::compute::{cast, concat, take};
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::{HashMap, Result, ScalarValue, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::{
@@ -82,15 +82,18 @@ impl ScalarUDFImpl for LookedUp {
 
 /// What this one list tells.
 fn looked_up(list: &ListArray, asked: &[ArrayRef], places: &Fields) -> Result<ArrayRef> {
-    let [systems, accounts, ids @ ..] = asked else {
+    let asked: Vec<StringViewArray> = asked.iter().map(texts).collect::<Result<_>>()?;
+    let [systems, accounts, ids @ ..] = asked.as_slice() else {
         return exec_err!("looked_up takes a system, an account and ids");
     };
     let rows = list.value(0);
     let rows = rows.as_struct();
-    let held = held(rows)?;
-    let held = of_accounts(&held, systems.as_string(), accounts.as_string());
+    let keys: Vec<StringViewArray> =
+        rows.columns().iter().take(KEYS).map(texts).collect::<Result<_>>()?;
+    let held = held(&keys)?;
+    let held = of_accounts(&held, systems, accounts);
     let told = ids.iter().zip(places).map(|(ids, place)| {
-        let found = held.iter().zip(ids.as_string::<i32>());
+        let found = held.iter().zip(ids);
         taken(rows, place, &found.map(|(held, id)| held.as_ref()?.get(id?).copied()).collect())
     });
     let told = told.collect::<Result<_>>()?;
@@ -103,7 +106,7 @@ fn told(arguments: &[DataType]) -> Option<DataType> {
     let DataType::Struct(fields) = row.data_type() else { return None };
     let (keys, told) = fields.split_at_checked(KEYS)?;
     let mut texts = texts.iter().chain(keys.iter().map(|key| key.data_type()));
-    let is_text = texts.all(|text| *text == DataType::Utf8);
+    let is_text = texts.all(|text| matches!(text, DataType::Utf8 | DataType::Utf8View));
     let ids = (arguments.len()).checked_sub(KEYS).filter(|ids| is_text && *ids > 0)?;
     let place = |name: &&str| Field::new(*name, DataType::Struct(told.into()), true);
     Some(DataType::Struct(PLACES.get(..ids)?.iter().map(place).collect()))
@@ -122,13 +125,18 @@ type Account<'a> = (Option<&'a str>, Option<&'a str>);
 /// Where the row of each id is.
 type Ids<'a> = HashMap<&'a str, u64>;
 
-fn held(rows: &StructArray) -> Result<HashMap<Account<'_>, Ids<'_>>> {
-    let [systems, accounts, ids, ..] = rows.columns() else {
+/// Texts of either kind, which are not copied.
+fn texts(column: &ArrayRef) -> Result<StringViewArray> {
+    Ok(cast(column, &DataType::Utf8View)?.as_string_view().clone())
+}
+
+fn held(keys: &[StringViewArray]) -> Result<HashMap<Account<'_>, Ids<'_>>> {
+    let [systems, accounts, ids] = keys else {
         return exec_err!("a row that is looked up has a system, an account and an id");
     };
-    let accounts = systems.as_string::<i32>().iter().zip(accounts.as_string::<i32>());
+    let accounts = systems.iter().zip(accounts);
     let mut held: HashMap<Account<'_>, Ids<'_>> = HashMap::new();
-    for ((account, id), row) in accounts.zip(ids.as_string::<i32>()).zip(0..) {
+    for ((account, id), row) in accounts.zip(ids).zip(0..) {
         if let Some(id) = id {
             held.entry(account).or_default().insert(id, row);
         }
@@ -139,8 +147,8 @@ fn held(rows: &StructArray) -> Result<HashMap<Account<'_>, Ids<'_>>> {
 /// The ids of each of these accounts. Neighbours are mostly of one.
 fn of_accounts<'a>(
     held: &'a HashMap<Account<'a>, Ids<'a>>,
-    systems: &'a StringArray,
-    accounts: &'a StringArray,
+    systems: &'a StringViewArray,
+    accounts: &'a StringViewArray,
 ) -> Vec<Option<&'a Ids<'a>>> {
     let mut last: Option<(Account<'_>, Option<&Ids<'_>>)> = None;
     let accounts = systems.iter().zip(accounts);

@@ -64,12 +64,12 @@ impl ScalarUDFImpl for Phone {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let columns = ColumnarValue::values_to_arrays(&args.args)?;
         let columns =
-            columns.iter().map(|c| cast(c, &DataType::Utf8)).collect::<Result<Vec<_>, _>>()?;
+            columns.iter().map(|c| cast(c, &DataType::Utf8View)).collect::<Result<Vec<_>, _>>()?;
         let [numbers, countries] = columns.as_slice() else {
             return internal_err!("{} takes a number and a country", self.name());
         };
         let mut kept = String::new();
-        let pairs = numbers.as_string::<i32>().iter().zip(countries.as_string::<i32>());
+        let pairs = numbers.as_string_view().iter().zip(countries.as_string_view());
         let column: ArrayRef = match self.form {
             Form::E164 => {
                 let mut texts = StringBuilder::new();
