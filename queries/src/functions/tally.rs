@@ -184,7 +184,7 @@ struct Told<'a> {
 
 impl<'a> Told<'a> {
     fn of(tallies: &'a ArrayRef) -> Result<Self> {
-        let wide = unit_of(&value_of(tallies.data_type())?);
+        let wide = sum_type(&value_of(tallies.data_type())?);
         let tallies = tallies.as_list::<i32>();
         let told = tallies.values().as_struct();
         Ok(Self {
@@ -211,7 +211,7 @@ impl<'a> Told<'a> {
 }
 
 /// What holds any sum of values of this type.
-fn unit_of(value: &DataType) -> DataType {
+fn sum_type(value: &DataType) -> DataType {
     DataType::Decimal128(DECIMAL128_MAX_PRECISION, scale(value))
 }
 
@@ -255,7 +255,7 @@ impl ScalarUDFImpl for Total {
         let value = value_of(tally)?;
         Ok(match self.of {
             Of::Times => DataType::Int64,
-            Of::Values => unit_of(&value),
+            Of::Values => sum_type(&value),
         })
     }
 
