@@ -82,13 +82,11 @@ fn split(schema: &Schema, spec: &ExportSpec) -> Result<(Vec<usize>, Vec<usize>),
     Ok((keys, kept))
 }
 
-/// The columns as they are written: without dictionaries and views, which are no part of an answer.
+/// The columns as they are written: without dictionaries, which are no part of what an answer tells.
 fn plain(schema: &Schema) -> SchemaRef {
     let field = |field: &Arc<Field>| {
         let data_type = match field.data_type() {
             DataType::Dictionary(_, value) => value.as_ref().clone(),
-            DataType::Utf8View => DataType::Utf8,
-            DataType::BinaryView => DataType::Binary,
             other => other.clone(),
         };
         let kind = field.metadata().get(KIND_KEY);

@@ -273,8 +273,8 @@ impl Place {
     ) -> Result<Arc<dyn TableProvider>, QueryError> {
         let stored: Vec<_> =
             schema.fields().iter().filter(|field| field.name() != EVENT_MONTH).cloned().collect();
-        let schema_stored = Some(Arc::new(Schema::new(stored)));
-        let files = self.files(context, paths, schema_stored, Texts::Whole).await?;
+        let stored = Arc::new(Schema::new(stored));
+        let files = self.files(context, paths, Some(stored), Texts::Whole).await?;
         let columns = schema.fields().iter().map(|field| {
             use datafusion::functions::expr_fn::to_char;
             use datafusion::prelude::{ident, lit};

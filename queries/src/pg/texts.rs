@@ -45,17 +45,14 @@ impl Column {
         if wanted.format() != FieldFormat::Text || !field.metadata().is_empty() {
             return None;
         }
-        let told_as = |other| cast(column, &other).ok();
         Some(match column.data_type() {
             DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => {
-                Self::Whole(told_as(DataType::Int64)?.as_primitive().clone())
+                Self::Whole(cast(column, &DataType::Int64).ok()?.as_primitive().clone())
             }
             DataType::Decimal128(_, scale) => {
                 Self::Decimal(column.as_primitive().clone(), usize::try_from(*scale).ok()?)
             }
-            DataType::Utf8 | DataType::Utf8View => {
-                Self::Text(told_as(DataType::Utf8)?.as_string().clone())
-            }
+            DataType::Utf8 => Self::Text(column.as_string().clone()),
             _ => return None,
         })
     }
