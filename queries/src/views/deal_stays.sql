@@ -27,8 +27,9 @@ newest AS (
         coalesce(deal.base_currency_amount, deal.amount) AS amount,
         coalesce(deal.is_deleted, false) OR deal.event_type LIKE '%Delete' AS is_deleted,
         coalesce(deal.created_at, first_told.event_time) AS created_at
-    FROM _deals_newest AS deal
-    LEFT JOIN first_told
+    -- What is named first in a join is held: the few, and not all deals.
+    FROM first_told
+    RIGHT JOIN _deals_newest AS deal
         ON (first_told.system IS NOT DISTINCT FROM deal.system)
         AND (first_told.account_id IS NOT DISTINCT FROM deal.account_id)
         AND (first_told.id IS NOT DISTINCT FROM deal.id)
