@@ -56,7 +56,7 @@ fn item(numbers: usize) -> FieldRef {
 
 /// Entries that are written down as they come, and sorted and joined once they are many; the first `joined` are.
 ///
-/// `joins` takes the next entry, in their order, into the one before it, or says that it is another.
+/// `joins` takes an entry into another one, whichever comes first in their order, or says that the two stay apart.
 #[derive(Clone, Debug)]
 pub struct Listed<const N: usize> {
     entries: Vec<Entry<N>>,
@@ -71,6 +71,10 @@ impl<const N: usize> Default for Listed<N> {
 
 impl<const N: usize> Listed<N> {
     pub fn add(&mut self, entry: Entry<N>, joins: fn(&mut Entry<N>, Entry<N>) -> bool) {
+        // What comes one after the other often belongs together.
+        if self.entries.last_mut().is_some_and(|last| joins(last, entry)) {
+            return;
+        }
         self.entries.push(entry);
         if self.entries.len() > 2 * self.joined + 256 {
             self.join(joins);

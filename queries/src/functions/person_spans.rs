@@ -111,10 +111,11 @@ impl Held<3> for OfGroup {
     }
 }
 
-/// Spans of a person that meet are one.
-fn meets([held, _, upto]: &mut Entry<3>, [person, began, ended]: Entry<3>) -> bool {
-    let meets = person == *held && began <= *upto;
+/// Spans of a person that meet are one, whichever is the earlier.
+fn meets([held, since, upto]: &mut Entry<3>, [person, began, ended]: Entry<3>) -> bool {
+    let meets = person == *held && began <= *upto && ended >= *since;
     if meets {
+        *since = began.min(*since);
         *upto = ended.max(*upto);
     }
     meets
