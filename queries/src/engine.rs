@@ -31,6 +31,7 @@ use crate::error::QueryError;
 use crate::fold::Fold;
 use crate::fold::fresh::Inputs;
 use crate::fold::reading::Views;
+use crate::once::once;
 use crate::order;
 use crate::session::session;
 use crate::sql::{self, read_statement};
@@ -240,7 +241,9 @@ impl Engine {
                 plan = plan.with_param_values(values).map_err(|e| sql::explain(e, text))?;
             }
             // Constants are computed here already.
-            let frame = DataFrame::new(self.context.state(), plan);
+            let state = self.context.state();
+            let plan = once(plan, &state).map_err(|error| self.failed(error, text))?;
+            let frame = DataFrame::new(state, plan);
             let stream = Arc::clone(&self.computing).begin(frame).await;
             stream.map_err(|error| self.failed(error, text))
         };

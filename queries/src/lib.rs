@@ -21,6 +21,7 @@ pub mod exports;
 pub mod fold;
 mod functions;
 mod near;
+mod once;
 mod order;
 pub mod output;
 pub mod pg;
