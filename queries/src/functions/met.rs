@@ -1,14 +1,14 @@
-//! `met(calendar, sums)`: what calls come to for each group of a `calendar` in its spans, as a list of what the calendar
-//! tells of the group, `calls`, `talked_seconds` and `cost`, for those that any call was of. `sums` are the calls'
-//! `slot_sums`.
+//! `met(groups, spans)`: what calls come to in each row's spans of a [`calendar`](super::calendar). The `groups` of calls
+//! are one list for all rows, of structs that have the calls' `slot_sums` as `sums`; the answer is a list of those that any
+//! call in the spans is of, with `calls`, `talked_seconds` and `cost` in place of the sums.
 //!
 //! A span of a deal has dozens of slots. Joined, each pair of the two is a row to be made, hashed and summed up; here a
-//! span is a difference, however many slots it has. The spans of a group must not overlap, or calls in both count
+//! span is a difference, however many slots it has. The spans of a row must not overlap, or calls in both count
 //! twice; those of `person_spans` do not.
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, ListArray, StructArray, UInt64Array};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, ListArray, StructArray, UInt64Array};
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::take;
 use arrow::datatypes::{ArrowNativeType, DataType, Field, FieldRef, Int64Type};
@@ -17,8 +17,11 @@ use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 
-use super::calendar::{SPANS, is_calendar, spans_of};
+use super::calendar::spans_in_slots;
 use super::sums::{Running, Scales, Sum, amount, amounts, scales_of};
+
+/// What is told of a group of calls, beside anything else.
+const SUMS: &str = "sums";
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Met {
@@ -42,37 +45,38 @@ impl ScalarUDFImpl for Met {
 
     fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
         let item = match arguments {
-            [calendar, sums] if is_calendar(calendar) => {
-                scales_of(sums).and_then(|scales| item(calendar, scales))
+            [DataType::List(group), DataType::List(spans)] if *spans == spans_in_slots() => {
+                item(group.data_type())
             }
             _ => None,
         };
-        let item = item.ok_or_else(|| exec_datafusion_err!("met takes a calendar and slot_sums"));
-        item.map(DataType::List)
+        let item = item.ok_or_else(|| {
+            exec_datafusion_err!("met takes a list of groups of calls, and spans of a calendar")
+        })?;
+        Ok(DataType::List(item))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let (DataType::List(item), [ColumnarValue::Scalar(ScalarValue::Struct(calendar)), sums]) =
+        // It is one for all rows.
+        let (DataType::List(item), [ColumnarValue::Scalar(ScalarValue::List(groups)), spans]) =
             (args.return_type(), args.args.as_slice())
         else {
-            return exec_err!("calls meet one calendar");
+            return exec_err!("spans meet one list of groups");
         };
-        let (DataType::Struct(fields), Some(scales)) =
-            (item.data_type(), scales_of(&sums.data_type()))
-        else {
+        let groups = groups.value(0);
+        let groups = groups.as_struct();
+        let sums = groups.column_by_name(SUMS).map(AsArray::as_struct);
+        let (DataType::Struct(fields), Some(sums)) = (item.data_type(), sums) else {
             return exec_err!("what calls come to are structs");
         };
-        let sums = sums.to_array(args.number_rows)?;
-        let [groups, _, cuts] = calendar.columns() else {
-            return exec_err!("a calendar has groups and cuts");
+        let Some(scales) = scales_of(sums.data_type()) else {
+            return exec_err!("groups of calls have sums by slot");
         };
-        let groups = groups.as_list::<i32>().value(0);
-        let groups = groups.as_struct();
-        let slots = cuts.as_list::<i32>().values().len();
-        let found = met(groups, slots, sums.as_list())?;
+        let spans = spans.to_array(args.number_rows)?;
+        let found = met(&Running::of(sums)?, spans.as_list())?;
         let of = UInt64Array::from(found.groups);
-        let told = told_of(groups).map(|(_, column)| take(column, &of, None));
-        let mut columns: Vec<ArrayRef> = told.collect::<Result<_, _>>()?;
+        let beside = beside(groups).map(|(_, column)| take(column, &of, None));
+        let mut columns: Vec<ArrayRef> = beside.collect::<Result<_, _>>()?;
         columns.extend(measured(&found.sums, scales));
         let told = StructArray::try_new(fields.clone(), columns, None)?;
         let offsets = OffsetBuffer::from_lengths(found.lengths);
@@ -81,23 +85,22 @@ impl ScalarUDFImpl for Met {
     }
 }
 
-/// What a calendar tells of its groups beside their spans.
-fn told_of(groups: &StructArray) -> impl Iterator<Item = (&FieldRef, &ArrayRef)> {
+/// What is told of groups beside the sums.
+fn beside(groups: &StructArray) -> impl Iterator<Item = (&FieldRef, &ArrayRef)> {
     let columns = groups.fields().iter().zip(groups.columns());
-    columns.filter(|(field, _)| field.name() != SPANS)
+    columns.filter(|(field, _)| field.name() != SUMS)
 }
 
-fn item(calendar: &DataType, [talked, cost]: Scales) -> Option<FieldRef> {
-    let DataType::Struct(fields) = calendar else { return None };
-    let DataType::List(group) = fields.first()?.data_type() else { return None };
-    let DataType::Struct(told) = group.data_type() else { return None };
+fn item(group: &DataType) -> Option<FieldRef> {
+    let DataType::Struct(fields) = group else { return None };
+    let [talked, cost] = scales_of(fields.find(SUMS)?.1.data_type())?;
     let measures = [
         Field::new("calls", DataType::Int64, true),
         Field::new("talked_seconds", amount(talked), true),
         Field::new("cost", amount(cost), true),
     ];
-    let told = told.iter().filter(|field| field.name() != SPANS).cloned();
-    let fields = told.chain(measures.map(Arc::new)).collect();
+    let beside = fields.iter().filter(|field| field.name() != SUMS).cloned();
+    let fields = beside.chain(measures.map(Arc::new)).collect();
     Some(Arc::new(Field::new_list_field(DataType::Struct(fields), true)))
 }
 
@@ -108,7 +111,7 @@ fn measured(sums: &[Sum], [talked, cost]: Scales) -> [ArrayRef; 3] {
     [Arc::new(calls), seconds, amounts(costs, cost)]
 }
 
-/// What the groups come to, one list after the other.
+/// What the rows come to, one list after the other.
 #[derive(Default)]
 struct Found {
     /// The places of the groups.
@@ -118,20 +121,23 @@ struct Found {
     lengths: Vec<usize>,
 }
 
-fn met(groups: &StructArray, slots: usize, lists: &ListArray) -> Result<Found> {
-    let spans = spans_of(groups)?;
-    let all = spans.values().as_struct();
-    let [first, after] = [1, 2].map(|at| all.column(at).as_primitive::<Int64Type>());
+fn met(sums: &[Running<'_>], spans: &ListArray) -> Result<Found> {
+    let offsets = spans.value_offsets();
+    let [base, end] = [offsets.first(), offsets.last()].map(|at| at.map_or(0, |at| at.as_usize()));
+    let all = spans.values().as_struct().slice(base, end - base);
+    let [first, after] = [1, 2].map(|at| all.column(at).as_primitive::<Int64Type>().values());
+    // Which rows each span asks for is looked up for all spans first. Both lie anywhere, and so are waited for together.
+    let asked = sums.iter().map(|sums| (sums, sums.before(first), sums.before(after)));
+    let asked: Vec<(&Running<'_>, Vec<usize>, Vec<usize>)> = asked.collect();
     let mut found = Found::default();
-    for list in lists.iter() {
+    for bounds in offsets.array_windows() {
+        let [from, until] = bounds.map(|at| at.as_usize() - base);
         let before = found.sums.len();
-        let sums = list.as_ref().map(|list| Running::of(list, slots)).transpose()?;
-        for (group, bounds) in (0..).zip(spans.value_offsets().windows(2)) {
-            let ([from, until], Some(sums)) = (bounds, &sums) else { continue };
-            let mut sum = Sum::default();
-            for span in from.as_usize()..until.as_usize() {
-                sum = sum.and(sums.within(first.value(span), after.value(span)))?;
-            }
+        for (group, (sums, firsts, afters)) in (0..).zip(&asked) {
+            let own = firsts.get(from..until).unwrap_or_default().iter();
+            let own = own.zip(afters.get(from..until).unwrap_or_default());
+            let mut own = own.map(|(first, after)| sums.between(*first, *after));
+            let sum = own.try_fold(Sum::default(), Sum::and)?;
             if sum.rows > 0 {
                 found.groups.push(group);
                 found.sums.push(sum);
@@ -180,10 +186,14 @@ mod tests {
                 SELECT currency, slot_sums(slot_at((SELECT calendar FROM calendar), person, at), counts, talk, cost) AS sums
                 FROM calls GROUP BY currency
             ),
-            lines AS (SELECT currency, unnest(met((SELECT calendar FROM calendar), sums)) AS held FROM summed)
+            groups AS (
+                SELECT array_agg(named_struct('currency', currency, 'sums', sums)) AS groups FROM summed
+            ),
+            held AS (SELECT unnest(get_field((SELECT calendar FROM calendar), 'groups')) AS held),
+            lines AS (SELECT held['owner'] AS owner, unnest(met((SELECT groups FROM groups), held['spans'])) AS met FROM held)
             SELECT
-                held['owner'] AS owner, currency, held['calls'] AS calls,
-                held['talked_seconds'] AS talked, CAST(held['cost'] AS DECIMAL(38, 9)) AS cost
+                owner, met['currency'] AS currency, met['calls'] AS calls,
+                met['talked_seconds'] AS talked, CAST(met['cost'] AS DECIMAL(38, 9)) AS cost
             FROM lines ORDER BY owner, currency"
         );
         let by_time = format!(
@@ -205,7 +215,7 @@ mod tests {
     #[tokio::test]
     async fn other_types_are_refused() {
         for (wrong, says) in [
-            ("SELECT met(7, 7)", "met takes a calendar"),
+            ("SELECT met(7, 7)", "met takes a list"),
             (
                 "SELECT slot_sums(7, true, CAST(1.5 AS DECIMAL(18, 6)), CAST(1.5 AS DECIMAL(18, 6)))",
                 "add GROUP BY",

@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{AsArray, Int64Array};
-use arrow::datatypes::{DataType, Int64Type, TimestampMicrosecondType};
+use arrow::array::AsArray;
+use arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
@@ -55,10 +55,8 @@ impl ScalarUDFImpl for SlotAt {
         let calendar = Calendar::of(calendar)?;
         let persons = person.to_array(args.number_rows)?;
         let times = time.to_array(args.number_rows)?;
-        let persons = persons.as_primitive::<Int64Type>().iter();
-        let told = persons.zip(times.as_primitive::<TimestampMicrosecondType>());
-        let slot = |(person, instant): (Option<i64>, Option<i64>)| calendar.slot(person?, instant?);
-        Ok(ColumnarValue::Array(Arc::new(told.map(slot).collect::<Int64Array>())))
+        let slots = calendar.slots(persons.as_primitive(), times.as_primitive())?;
+        Ok(ColumnarValue::Array(Arc::new(slots)))
     }
 }
 
@@ -127,7 +125,7 @@ mod tests {
             "calendar([named_struct('spans', [9])])",
             "person_spans(7, 7, 7)",
             "slot_at(7, 7, now())",
-            "slot_at(named_struct('groups', 1, 'persons', 2, 'cuts', 3), 7, now())",
+            "slot_at(named_struct('groups', 1, 'known', 2, 'persons', 3, 'cuts', 4, 'whose', 5, 'come_to', 6), 7, now())",
         ] {
             let refused = asked(&format!("SELECT {wrong}")).await.unwrap_err();
             assert!(refused.contains(" takes a "), "{wrong}: {refused}");

@@ -1,6 +1,6 @@
-//! `slot_sums(slot, counts, talk_seconds, cost)`: what the calls of a group come to from the first slot up to and with
-//! each one that has any, as a list in the order of slots. What they come to in some slots is then the difference of two
-//! of its rows, however many calls there were; [`met`](super::met) asks so.
+//! `slot_sums(slot, counts, talk_seconds, cost)`: what the calls of a group come to from the first slot up to each one
+//! that has any. What they come to in some slots is then the difference of two of these, however many calls there were;
+//! [`met`](super::met) asks so.
 //!
 //! Calls that do not count, and their seconds, are none; their costs are costs. A sum is exact, or it is an error.
 
@@ -8,13 +8,15 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use arrow::datatypes::{ArrowNativeType, DataType, Decimal128Type, Field, FieldRef, Int64Type};
-use datafusion::common::{Result, exec_datafusion_err, exec_err, internal_err, plan_err};
+use datafusion::common::{
+    Result, exec_datafusion_err, exec_err, internal_datafusion_err, internal_err, plan_err,
+};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
     Accumulator, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
 };
 
-use super::sums::{Lists, Rows, Scales, Sum, item, scales_of};
+use super::sums::{PartRows, Parts, RunningSums, Scales, Sum, parts, running, scales_of};
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct SlotSums {
@@ -43,7 +45,7 @@ impl AggregateUDFImpl for SlotSums {
                 DataType::Boolean,
                 DataType::Decimal128(_, talked),
                 DataType::Decimal128(_, cost),
-            ] => Ok(DataType::List(item([*talked, *cost]))),
+            ] => Ok(running([*talked, *cost])),
             _ => plan_err!(
                 "slot_sums takes a slot (BIGINT), whether the call counts, its seconds and its cost (DECIMAL)"
             ),
@@ -51,8 +53,10 @@ impl AggregateUDFImpl for SlotSums {
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
-        let of = args.return_field.data_type().clone();
-        Ok(vec![Arc::new(Field::new(args.name, of, true))])
+        let Some(scales) = scales_of(args.return_field.data_type()) else {
+            return internal_err!("these are no sums by slot");
+        };
+        Ok(vec![Arc::new(Field::new(args.name, parts(scales), true))])
     }
 
     fn accumulator(&self, _: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
@@ -68,7 +72,7 @@ impl AggregateUDFImpl for SlotSums {
         args: AccumulatorArgs<'_>,
     ) -> Result<Box<dyn GroupsAccumulator>> {
         let Some(scales) = scales_of(args.return_field.data_type()) else {
-            return internal_err!("sums by slot are lists of these");
+            return internal_err!("these are no sums by slot");
         };
         Ok(Box::new(Groups { scales, groups: Vec::new() }))
     }
@@ -146,7 +150,12 @@ impl Slots {
 
     /// Where two do not go into one cell, the slot has both.
     fn join(&mut self) {
-        radsort::sort_by_key(&mut self.cells, |cell| cell.slot);
+        let (_, new) = self.cells.split_at_mut(self.joined);
+        if !new.is_sorted_by_key(|cell| cell.slot) {
+            radsort::sort_by_key(new, |cell| cell.slot);
+        }
+        // Which merges the two that are sorted.
+        self.cells.sort_by_key(|cell| cell.slot);
         self.cells.dedup_by(|next, held| {
             let both = held.and(*next).filter(|_| next.slot == held.slot);
             both.map(|both| *held = both).is_some()
@@ -154,9 +163,12 @@ impl Slots {
         self.joined = self.cells.len();
     }
 
-    /// Hands them over in the order of slots, of which one may come more than once.
+    fn len(&self) -> usize {
+        self.cells.len() + self.large.len()
+    }
+
+    /// Hands them over, once they are joined, in the order of slots, of which one may come more than once.
     fn each(mut self, mut take: impl FnMut(u32, Sum) -> Result<()>) -> Result<()> {
-        self.join();
         self.large.sort_by_key(|(slot, _)| *slot);
         let mut large = self.large.into_iter().peekable();
         for cell in self.cells {
@@ -181,28 +193,15 @@ struct Groups {
 }
 
 impl Groups {
-    fn add(&mut self, group: usize, slot: i64, sum: Sum) -> Result<()> {
-        let slot = u32::try_from(slot).map_err(|_| exec_datafusion_err!("{slot} is no slot"))?;
-        let Some(slots) = self.groups.get_mut(group) else {
-            return internal_err!("there is no group {group}");
-        };
-        slots.add(slot, sum);
-        Ok(())
+    fn taken(&mut self, which: EmitTo) -> Vec<Slots> {
+        let mut groups = which.take_needed(&mut self.groups);
+        groups.iter_mut().for_each(Slots::join);
+        groups
     }
 
-    /// The lists of these groups; `next` makes what is told of a slot of what was told before it and its own sum.
-    fn lists(&mut self, which: EmitTo, next: impl Fn(Sum, Sum) -> Result<Sum>) -> Result<ArrayRef> {
-        let mut lists = Lists::default();
-        for slots in which.take_needed(&mut self.groups) {
-            let mut told = Sum::default();
-            slots.each(|slot, sum| {
-                told = next(told, sum)?;
-                lists.add(slot, told);
-                Ok(())
-            })?;
-            lists.end();
-        }
-        lists.told(self.scales)
+    fn slots(&mut self, group: usize) -> Result<&mut Slots> {
+        let slots = self.groups.get_mut(group);
+        slots.ok_or_else(|| internal_datafusion_err!("there is no group {group}"))
     }
 }
 
@@ -235,7 +234,9 @@ impl GroupsAccumulator for Groups {
                 costs: costs.into(),
                 cost: if costs { cost.value(row) } else { 0 },
             };
-            self.add(*group, slots.value(row), call)?;
+            let slot = slots.value(row);
+            let slot = slot.try_into().map_err(|_| exec_datafusion_err!("{slot} is no slot"))?;
+            self.slots(*group)?.add(slot, call);
         }
         Ok(())
     }
@@ -250,23 +251,35 @@ impl GroupsAccumulator for Groups {
             return internal_err!("sums by slot are lists of these");
         };
         self.groups.resize_with(groups, Slots::default);
-        let rows = Rows::of(lists.values())?;
-        for (group, bounds) in group_of.iter().zip(lists.value_offsets().windows(2)) {
-            let [from, until] = bounds else { continue };
-            for at in from.as_usize()..until.as_usize() {
-                self.add(*group, rows.slots.value(at), rows.sum(at))?;
+        let rows = PartRows::of(lists.values())?;
+        for (group, bounds) in group_of.iter().zip(lists.value_offsets().array_windows()) {
+            let [from, until] = bounds.map(ArrowNativeType::as_usize);
+            let slots = self.slots(*group)?;
+            for at in from..until {
+                slots.add(rows.slots.value(at), rows.sum(at));
             }
         }
         Ok(())
     }
 
     fn evaluate(&mut self, which: EmitTo) -> Result<ArrayRef> {
-        self.lists(which, Sum::and)
+        let groups = self.taken(which);
+        let mut sums = RunningSums::of(groups.iter().map(Slots::len).sum(), groups.len());
+        for slots in groups {
+            slots.each(|slot, sum| sums.add(slot, sum))?;
+            sums.end();
+        }
+        sums.told(self.scales)
     }
 
-    /// Of each slot, and not up to it.
     fn state(&mut self, which: EmitTo) -> Result<Vec<ArrayRef>> {
-        Ok(vec![self.lists(which, |_, sum| Ok(sum))?])
+        let groups = self.taken(which);
+        let mut parts = Parts::of(groups.iter().map(Slots::len).sum());
+        for slots in groups {
+            slots.each(|slot, sum| parts.add(slot, sum))?;
+            parts.end();
+        }
+        Ok(vec![parts.told(self.scales)?])
     }
 
     fn convert_to_state(
@@ -296,8 +309,6 @@ mod tests {
     use super::super::sums::{Running, amounts};
     use super::*;
 
-    const SLOTS: usize = 1_000;
-
     type Call = (i64, bool, Option<i128>, Option<i128>);
 
     /// Of many slots, more than are sorted at once, with amounts that no cell takes and sums that none does.
@@ -325,7 +336,7 @@ mod tests {
     }
 
     /// Each slot by itself, and some of them together.
-    fn compared(list: &ArrayRef, calls: &[Call]) {
+    fn compared(running: &Running<'_>, calls: &[Call]) {
         let mut own: BTreeMap<i64, Sum> = BTreeMap::new();
         for (slot, counts, talked, cost) in calls {
             let call = Sum {
@@ -338,13 +349,13 @@ mod tests {
             let held = own.entry(*slot).or_default();
             *held = held.and(call).unwrap();
         }
-        let running = Running::of(list, SLOTS).unwrap();
         for first in 0..1_000_i64 {
             for slots in [1, 2, 400] {
                 let within = own.range(first..first + slots).map(|(_, sum)| *sum);
                 let within = within.fold(Sum::default(), |sum, next| sum.and(next).unwrap());
                 let after = (first + slots).min(1_000);
-                assert_eq!(running.within(first, after), within, "{first}, {slots} slots");
+                let [from, until] = running.before(&[first, after]).try_into().unwrap();
+                assert_eq!(running.between(from, until), within, "{first}, {slots} slots");
             }
         }
     }
@@ -355,7 +366,8 @@ mod tests {
         let mut whole = none();
         whole.update_batch(&columns(&calls), &vec![0; calls.len()], None, 1).unwrap();
         assert!(whole.size() < 16_000_000, "{}", whole.size());
-        compared(&whole.evaluate(EmitTo::All).unwrap().as_list::<i32>().value(0), &calls);
+        let sums = whole.evaluate(EmitTo::All).unwrap();
+        compared(&Running::of(sums.as_struct()).unwrap()[0], &calls);
 
         // In two parts, which have both groups in another order.
         let mut both = none();
@@ -365,10 +377,11 @@ mod tests {
             held.update_batch(&columns(part), &group_of, None, 2).unwrap();
             both.merge_batch(&held.state(EmitTo::All).unwrap(), &[at, 1 - at], 2).unwrap();
         }
-        let lists = both.evaluate(EmitTo::All).unwrap();
+        let sums = both.evaluate(EmitTo::All).unwrap();
+        let running = Running::of(sums.as_struct()).unwrap();
         for (group, counts) in [false, true].into_iter().enumerate() {
             let own = Vec::from_iter(calls.iter().copied().filter(|call| call.1 == counts));
-            compared(&lists.as_list::<i32>().value(group), &own);
+            compared(&running[group], &own);
         }
     }
 

@@ -61,7 +61,7 @@ impl Pieces {
             ("deal_fields", same(&of_deal, |name| format!("'by_{name}', \"by_{name}\""))),
             ("deal_held", same(&of_deal, |name| format!("held['by_{name}'] AS \"by_{name}\""))),
             ("deal_columns", same(&of_deal, |name| format!("\"by_{name}\""))),
-            ("deal_met", same(&of_deal, |name| format!("met['by_{name}'] AS \"{name}\""))),
+            ("deal_shown", same(&of_deal, |name| format!("\"by_{name}\" AS \"{name}\""))),
             ("call_parts", maxima(&of_call, |name| format!("\"by_{name}\""))),
             ("call_keys", keys(&of_call, |name| format!("\"by_{name}\", "))),
             ("agents", agents(dimensions).to_owned()),

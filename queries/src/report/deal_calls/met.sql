@@ -13,9 +13,7 @@ WITH open AS (
     WHERE coalesce(deal.outcome, 'open') = 'open' AND NOT deal.is_deleted AND {deal_filters}
     {deal_grouping}
 ),
--- As a scalar subquery it is computed once, however often it is named. Nothing in it may be taken from a struct, or
--- be an expression that stands there twice: the optimizer would name that anew in each place, and take them for
--- others.
+-- As a scalar subquery it is computed once, however often it is named.
 calendar AS (
     SELECT calendar(array_agg(named_struct({deal_fields} 'spans', spans))) AS calendar
     FROM open

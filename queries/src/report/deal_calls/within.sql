@@ -6,15 +6,19 @@ summed AS (
     FROM called
     GROUP BY currency_of
 ),
+sums AS (
+    SELECT array_agg(named_struct('currency', currency, 'sums', sums)) AS sums
+    FROM summed
+),
 lines AS (
     SELECT
-        currency,
-        unnest(met((SELECT calendar FROM calendar), sums)) AS met
-    FROM summed
+        {deal_held}
+        unnest(met((SELECT sums FROM sums), held['spans'])) AS met
+    FROM (SELECT unnest(get_field((SELECT calendar FROM calendar), 'groups')) AS held) AS all_held
 )
 SELECT
-    {deal_met}
-    currency,
+    {deal_shown}
+    met['currency'] AS currency,
     met['calls'] AS calls,
     met['talked_seconds'] AS talked_seconds,
     met['cost'] AS cost
