@@ -18,18 +18,19 @@ calendar AS (
     SELECT calendar(array_agg(named_struct({deal_fields} 'spans', spans))) AS calendar
     FROM open
 ),
+held AS (
+    SELECT
+        {deal_held}
+        held['spans'] AS spans
+    FROM (SELECT unnest(get_field((SELECT calendar FROM calendar), 'groups')) AS held) AS all_held
+),
 spans AS (
     SELECT
         {deal_columns}
         span['person'] AS person,
         span['first_slot'] AS first_slot,
         span['slot_after'] AS slot_after
-    FROM (
-        SELECT
-            {deal_held}
-            unnest(held['spans']) AS span
-        FROM (SELECT unnest(get_field((SELECT calendar FROM calendar), 'groups')) AS held) AS all_held
-    ) AS all_spans
+    FROM (SELECT {deal_columns} unnest(spans) AS span FROM held) AS all_spans
 ),
 called AS (
     SELECT

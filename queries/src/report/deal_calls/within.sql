@@ -12,9 +12,9 @@ sums AS (
 ),
 lines AS (
     SELECT
-        {deal_held}
-        unnest(met((SELECT sums FROM sums), held['spans'])) AS met
-    FROM (SELECT unnest(get_field((SELECT calendar FROM calendar), 'groups')) AS held) AS all_held
+        {deal_columns}
+        unnest(met((SELECT sums FROM sums), spans)) AS met
+    FROM held
 )
 SELECT
     {deal_shown}
