@@ -54,7 +54,8 @@ fn item(numbers: usize) -> FieldRef {
     Arc::new(Field::new_list_field(DataType::Struct(fields(numbers)), true))
 }
 
-/// Entries that are written down as they come, and sorted and joined once they are many; the first `joined` are.
+/// Entries that are written down as they come, and sorted and joined once they are many; `joined` were left of them the
+/// last time.
 ///
 /// `joins` takes an entry into another one, whichever comes first in their order, or says that the two stay apart.
 #[derive(Clone, Debug)]

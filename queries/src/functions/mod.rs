@@ -27,6 +27,7 @@ mod slot_sums;
 mod sums;
 mod tally;
 mod tariff;
+mod walk;
 
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use datafusion::prelude::SessionContext;

@@ -13,8 +13,9 @@ use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 
-use super::calendar::{Calendar, is_calendar};
+use super::calendar::is_calendar;
 use super::person_spans::instant;
+use super::walk::Calendar;
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct SlotAt {

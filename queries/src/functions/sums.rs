@@ -8,7 +8,8 @@ use arrow::array::{
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{
-    ArrowNativeType, DECIMAL128_MAX_PRECISION, DataType, Field, Fields, Int64Type, UInt32Type,
+    ArrowNativeType, DECIMAL128_MAX_PRECISION, DataType, Field, FieldRef, Fields, Int64Type,
+    UInt32Type,
 };
 use datafusion::common::{DataFusionError, Result, exec_datafusion_err, exec_err, internal_err};
 
@@ -95,7 +96,7 @@ fn units(units: Vec<i128>, scale: i8) -> ArrayRef {
     Arc::new(Decimal128Array::from(units).with_data_type(amount(scale)))
 }
 
-fn parts_fields([talked, cost]: Scales) -> Fields {
+fn part_fields([talked, cost]: Scales) -> Fields {
     [
         ("slot", DataType::UInt32),
         ("rows", DataType::UInt32),
@@ -109,9 +110,13 @@ fn parts_fields([talked, cost]: Scales) -> Fields {
     .collect()
 }
 
+fn part(scales: Scales) -> FieldRef {
+    Arc::new(Field::new_list_field(DataType::Struct(part_fields(scales)), true))
+}
+
 /// What some of the calls come to in each slot that has any, in the order of slots.
 pub(super) fn parts(scales: Scales) -> DataType {
-    DataType::List(Arc::new(Field::new_list_field(DataType::Struct(parts_fields(scales)), true)))
+    DataType::List(part(scales))
 }
 
 /// Such lists, in the making.
@@ -151,17 +156,16 @@ impl Parts {
         self.ended = self.slots.len();
     }
 
-    pub fn told(self, [talked, cost]: Scales) -> Result<ArrayRef> {
+    pub fn told(self, scales: Scales) -> Result<ArrayRef> {
+        let [talked, cost] = scales;
         let numbers = |numbers: Vec<u32>| -> ArrayRef { Arc::new(UInt32Array::from(numbers)) };
         let [rows, calls, costs] = self.counts.map(numbers);
         let [talked_seconds, costed] = self.amounts;
         let (talked_seconds, costed) = (units(talked_seconds, talked), units(costed, cost));
         let columns = vec![numbers(self.slots), rows, calls, talked_seconds, costs, costed];
-        let of = parts_fields([talked, cost]);
         let offsets = OffsetBuffer::from_lengths(self.lengths);
-        let rows = StructArray::try_new(of.clone(), columns, None)?;
-        let item = Arc::new(Field::new_list_field(DataType::Struct(of), true));
-        Ok(Arc::new(ListArray::try_new(item, offsets, Arc::new(rows), None)?))
+        let rows = Arc::new(StructArray::try_new(part_fields(scales), columns, None)?);
+        Ok(Arc::new(ListArray::try_new(part(scales), offsets, rows, None)?))
     }
 }
 
