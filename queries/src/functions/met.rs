@@ -18,7 +18,7 @@ use datafusion::logical_expr::{
 };
 
 use super::calendar::spans_in_slots;
-use super::sums::{Running, Scales, Sum, amount, amounts, scales_of};
+use super::sums::{Before, Running, Scales, Sum, amount, amounts, scales_of};
 
 /// What is told of a group of calls, beside anything else.
 const SUMS: &str = "sums";
@@ -121,31 +121,45 @@ struct Found {
     lengths: Vec<usize>,
 }
 
+/// So many rows are asked for at a time.
+const SOME: usize = 256;
+
 fn met(sums: &[Running<'_>], spans: &ListArray) -> Result<Found> {
-    let offsets = spans.value_offsets();
-    let [base, end] = [offsets.first(), offsets.last()].map(|at| at.map_or(0, |at| at.as_usize()));
-    let all = spans.values().as_struct().slice(base, end - base);
-    let [first, after] = [1, 2].map(|at| all.column(at).as_primitive::<Int64Type>().values());
-    // Which rows each span asks for is looked up for all spans first. Both lie anywhere, and so are waited for together.
-    let asked = sums.iter().map(|sums| (sums, sums.before(first), sums.before(after)));
-    let asked: Vec<(&Running<'_>, Vec<usize>, Vec<usize>)> = asked.collect();
     let mut found = Found::default();
-    for bounds in offsets.array_windows() {
-        let [from, until] = bounds.map(|at| at.as_usize() - base);
-        let before = found.sums.len();
-        for (group, (sums, firsts, afters)) in (0..).zip(&asked) {
-            let own = firsts.get(from..until).unwrap_or_default().iter();
-            let own = own.zip(afters.get(from..until).unwrap_or_default());
-            let mut own = own.map(|(first, after)| sums.between(*first, *after));
-            let sum = own.try_fold(Sum::default(), Sum::and)?;
-            if sum.rows > 0 {
-                found.groups.push(group);
-                found.sums.push(sum);
-            }
-        }
-        found.lengths.push(found.sums.len() - before);
+    for first in (0..spans.len()).step_by(SOME) {
+        found.meet(sums, &spans.slice(first, SOME.min(spans.len() - first)))?;
     }
     Ok(found)
+}
+
+impl Found {
+    /// What the spans of some rows ask for lies anywhere, and is fetched for all of them before any is summed up, so that
+    /// it is waited for together.
+    fn meet(&mut self, sums: &[Running<'_>], spans: &ListArray) -> Result<()> {
+        let offsets = spans.value_offsets();
+        let [base, end] =
+            [offsets.first(), offsets.last()].map(|at| at.map_or(0, |at| at.as_usize()));
+        let all = spans.values().as_struct().slice(base, end - base);
+        let [first, after] = [1, 2].map(|at| all.column(at).as_primitive::<Int64Type>().values());
+        let told = sums.iter().map(|sums| (sums, sums.before(first), sums.before(after)));
+        let told: Vec<(&Running<'_>, Vec<Before>, Vec<Before>)> = told.collect();
+        for bounds in offsets.array_windows() {
+            let [from, until] = bounds.map(|at| at.as_usize() - base);
+            let before = self.sums.len();
+            for (group, (sums, firsts, afters)) in (0..).zip(&told) {
+                let own = firsts.get(from..until).unwrap_or_default().iter();
+                let own = own.zip(afters.get(from..until).unwrap_or_default());
+                let mut own = own.map(|(first, after)| sums.between(first, after));
+                let sum = own.try_fold(Sum::default(), Sum::and)?;
+                if sum.rows > 0 {
+                    self.groups.push(group);
+                    self.sums.push(sum);
+                }
+            }
+            self.lengths.push(self.sums.len() - before);
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ mod sums;
 mod tally;
 mod tariff;
 mod walk;
+mod words;
 
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use datafusion::prelude::SessionContext;

@@ -7,16 +7,18 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
-use arrow::datatypes::{ArrowNativeType, DataType, Decimal128Type, Field, FieldRef, Int64Type};
+use arrow::datatypes::{DataType, Decimal128Type, Field, FieldRef, Int64Type};
 use datafusion::common::{
     Result, exec_datafusion_err, exec_err, internal_datafusion_err, internal_err, plan_err,
 };
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{
     Accumulator, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
 };
 
-use super::sums::{PartRows, Parts, RunningSums, Scales, Sum, parts, running, scales_of};
+use super::sums::{CELL, Cell, LARGE, RunningSums, Scales, Sum, running, scales_of};
+use super::words::{Words, rows, words};
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct SlotSums {
@@ -53,10 +55,8 @@ impl AggregateUDFImpl for SlotSums {
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
-        let Some(scales) = scales_of(args.return_field.data_type()) else {
-            return internal_err!("these are no sums by slot");
-        };
-        Ok(vec![Arc::new(Field::new(args.name, parts(scales), true))])
+        let state = ["cells", "large"].map(|part| format_state_name(args.name, part));
+        Ok(state.map(|name| Arc::new(Field::new(name, words(), true))).into())
     }
 
     fn accumulator(&self, _: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
@@ -78,57 +78,12 @@ impl AggregateUDFImpl for SlotSums {
     }
 }
 
-/// What some calls in a slot come to, as far as the numbers are of usual size: there are millions of these.
-#[derive(Clone, Copy, Debug, Default)]
-struct Cell {
-    slot: u32,
-    rows: u32,
-    calls: u32,
-    costs: u32,
-    talked_seconds: i64,
-    cost: i64,
-}
-
-impl Cell {
-    fn of(slot: u32, sum: &Sum) -> Option<Self> {
-        Some(Self {
-            slot,
-            rows: sum.rows.try_into().ok()?,
-            calls: sum.calls.try_into().ok()?,
-            costs: sum.costs.try_into().ok()?,
-            talked_seconds: sum.talked_seconds.try_into().ok()?,
-            cost: sum.cost.try_into().ok()?,
-        })
-    }
-
-    fn and(self, other: Self) -> Option<Self> {
-        Some(Self {
-            slot: self.slot,
-            rows: self.rows.checked_add(other.rows)?,
-            calls: self.calls.checked_add(other.calls)?,
-            costs: self.costs.checked_add(other.costs)?,
-            talked_seconds: self.talked_seconds.checked_add(other.talked_seconds)?,
-            cost: self.cost.checked_add(other.cost)?,
-        })
-    }
-
-    fn sum(self) -> Sum {
-        Sum {
-            rows: self.rows.into(),
-            calls: self.calls.into(),
-            talked_seconds: self.talked_seconds.into(),
-            costs: self.costs.into(),
-            cost: self.cost.into(),
-        }
-    }
-}
-
 /// The sums of a group's slots. Calls are written down, and sorted once they are many: hundreds of thousands of slots in
 /// no order, each looked for when a call comes, would miss the cache with every one of millions.
 #[derive(Debug, Default)]
 struct Slots {
     /// Of which the first `joined` are sorted, one for each slot.
-    cells: Vec<Cell>,
+    cells: Vec<[i64; CELL]>,
     joined: usize,
     /// What is no cell.
     large: Vec<(u32, Sum)>,
@@ -137,12 +92,27 @@ struct Slots {
 /// So many cells more than twice the slots are worth sorting.
 const FEW: usize = 65_536;
 
+fn slot_of(cell: &[i64; CELL]) -> u32 {
+    Cell::told(*cell).slot
+}
+
 impl Slots {
     fn add(&mut self, slot: u32, sum: Sum) {
         match Cell::of(slot, &sum) {
-            Some(cell) => self.cells.push(cell),
+            Some(cell) => self.cells.push(cell.words()),
             None => self.large.push((slot, sum)),
         }
+        self.join_many();
+    }
+
+    /// All that another was told.
+    fn add_all(&mut self, cells: &[[i64; CELL]], large: &[[i64; LARGE]]) {
+        self.cells.extend_from_slice(cells);
+        self.large.extend(large.iter().copied().map(Sum::of));
+        self.join_many();
+    }
+
+    fn join_many(&mut self) {
         if self.cells.len() > 2 * self.joined + FEW {
             self.join();
         }
@@ -151,14 +121,15 @@ impl Slots {
     /// Where two do not go into one cell, the slot has both.
     fn join(&mut self) {
         let (_, new) = self.cells.split_at_mut(self.joined);
-        if !new.is_sorted_by_key(|cell| cell.slot) {
-            radsort::sort_by_key(new, |cell| cell.slot);
+        if !new.is_sorted_by_key(slot_of) {
+            radsort::sort_by_key(new, slot_of);
         }
         // Which merges the two that are sorted.
-        self.cells.sort_by_key(|cell| cell.slot);
+        self.cells.sort_by_key(slot_of);
         self.cells.dedup_by(|next, held| {
-            let both = held.and(*next).filter(|_| next.slot == held.slot);
-            both.map(|both| *held = both).is_some()
+            let [next, own] = [*next, *held].map(Cell::told);
+            let both = own.and(next).filter(|_| next.slot == own.slot);
+            both.map(|both| *held = both.words()).is_some()
         });
         self.joined = self.cells.len();
     }
@@ -171,7 +142,7 @@ impl Slots {
     fn each(mut self, mut take: impl FnMut(u32, Sum) -> Result<()>) -> Result<()> {
         self.large.sort_by_key(|(slot, _)| *slot);
         let mut large = self.large.into_iter().peekable();
-        for cell in self.cells {
+        for cell in self.cells.into_iter().map(Cell::told) {
             while let Some((slot, sum)) = large.next_if(|(slot, _)| *slot < cell.slot) {
                 take(slot, sum)?;
             }
@@ -247,17 +218,11 @@ impl GroupsAccumulator for Groups {
         group_of: &[usize],
         groups: usize,
     ) -> Result<()> {
-        let Some(lists) = states.first().and_then(|states| states.as_list_opt::<i32>()) else {
-            return internal_err!("sums by slot are lists of these");
-        };
+        let [cells, large] = states else { return internal_err!("sums by slot are in two parts") };
         self.groups.resize_with(groups, Slots::default);
-        let rows = PartRows::of(lists.values())?;
-        for (group, bounds) in group_of.iter().zip(lists.value_offsets().array_windows()) {
-            let [from, until] = bounds.map(ArrowNativeType::as_usize);
-            let slots = self.slots(*group)?;
-            for at in from..until {
-                slots.add(rows.slots.value(at), rows.sum(at));
-            }
+        let lists = rows(cells)?.into_iter().zip(rows(large)?);
+        for (group, (cells, large)) in group_of.iter().zip(lists) {
+            self.slots(*group)?.add_all(cells, large);
         }
         Ok(())
     }
@@ -273,13 +238,14 @@ impl GroupsAccumulator for Groups {
     }
 
     fn state(&mut self, which: EmitTo) -> Result<Vec<ArrayRef>> {
-        let groups = self.taken(which);
-        let mut parts = Parts::of(groups.iter().map(Slots::len).sum());
-        for slots in groups {
-            slots.each(|slot, sum| parts.add(slot, sum))?;
-            parts.end();
-        }
-        Ok(vec![parts.told(self.scales)?])
+        let mut groups = self.taken(which);
+        let large = groups.iter_mut().map(|slots| {
+            let large = std::mem::take(&mut slots.large);
+            large.into_iter().map(|(slot, sum)| sum.words(slot)).collect()
+        });
+        let large: Words<LARGE> = large.collect();
+        let cells: Words<CELL> = groups.into_iter().map(|slots| slots.cells).collect();
+        Ok(vec![cells.told()?, large.told()?])
     }
 
     fn convert_to_state(
@@ -354,7 +320,7 @@ mod tests {
                 let within = own.range(first..first + slots).map(|(_, sum)| *sum);
                 let within = within.fold(Sum::default(), |sum, next| sum.and(next).unwrap());
                 let after = (first + slots).min(1_000);
-                let [from, until] = running.before(&[first, after]).try_into().unwrap();
+                let [from, until] = &running.before(&[first, after])[..] else { panic!() };
                 assert_eq!(running.between(from, until), within, "{first}, {slots} slots");
             }
         }

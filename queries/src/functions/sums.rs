@@ -3,15 +3,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, Decimal128Array, Int64Array, ListArray, StructArray, UInt32Array,
-};
+use arrow::array::{ArrayRef, AsArray, Decimal128Array, ListArray, StructArray, UInt32Array};
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{
-    ArrowNativeType, DECIMAL128_MAX_PRECISION, DataType, Field, FieldRef, Fields, Int64Type,
-    UInt32Type,
+    ArrowNativeType, DECIMAL128_MAX_PRECISION, DataType, Field, Fields, UInt32Type,
 };
-use datafusion::common::{DataFusionError, Result, exec_datafusion_err, exec_err, internal_err};
+use datafusion::common::{DataFusionError, Result, exec_datafusion_err, exec_err};
+
+use super::words::{Words, rows, words};
 
 /// What calls come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,8 +25,8 @@ pub(super) struct Sum {
     pub cost: i128,
 }
 
-/// What a sum is in a list of numbers.
-const WORDS: usize = 7;
+/// A slot and a sum in a list of numbers.
+pub(super) const LARGE: usize = 8;
 
 impl Sum {
     pub fn and(self, other: Self) -> Result<Self> {
@@ -54,16 +53,81 @@ impl Sum {
         }
     }
 
-    fn words(self) -> [i64; WORDS] {
-        let [talked, talked_high] = halves(self.talked_seconds);
-        let [cost, cost_high] = halves(self.cost);
-        [self.rows, self.calls, talked, talked_high, self.costs, cost, cost_high]
+    pub fn words(self, slot: u32) -> [i64; LARGE] {
+        let ([talked, talked_high], [cost, cost_high]) =
+            (halves(self.talked_seconds), halves(self.cost));
+        [slot.into(), self.rows, self.calls, talked, talked_high, self.costs, cost, cost_high]
     }
 
-    fn of([rows, calls, talked, talked_high, costs, cost, cost_high]: [i64; WORDS]) -> Self {
+    pub fn of(
+        [slot, rows, calls, talked, talked_high, costs, cost, cost_high]: [i64; LARGE],
+    ) -> (u32, Self) {
         let talked_seconds = whole([talked, talked_high]);
-        Self { rows, calls, talked_seconds, costs, cost: whole([cost, cost_high]) }
+        (lower(slot), Self { rows, calls, talked_seconds, costs, cost: whole([cost, cost_high]) })
     }
+}
+
+/// The same in as many numbers as there are of most slots, of usual size: there are millions of these.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Cell {
+    pub slot: u32,
+    rows: u32,
+    calls: u32,
+    costs: u32,
+    talked_seconds: i64,
+    cost: i64,
+}
+
+/// A cell in a list of numbers: no more than a line of the cache has, wherever it is.
+pub(super) const CELL: usize = 4;
+
+impl Cell {
+    pub fn of(slot: u32, sum: &Sum) -> Option<Self> {
+        let [rows, calls, costs] = counts(sum)?;
+        let talked_seconds = sum.talked_seconds.try_into().ok()?;
+        Some(Self { slot, rows, calls, costs, talked_seconds, cost: sum.cost.try_into().ok()? })
+    }
+
+    pub fn and(self, other: Self) -> Option<Self> {
+        Some(Self {
+            slot: self.slot,
+            rows: self.rows.checked_add(other.rows)?,
+            calls: self.calls.checked_add(other.calls)?,
+            costs: self.costs.checked_add(other.costs)?,
+            talked_seconds: self.talked_seconds.checked_add(other.talked_seconds)?,
+            cost: self.cost.checked_add(other.cost)?,
+        })
+    }
+
+    pub fn sum(self) -> Sum {
+        Sum {
+            rows: self.rows.into(),
+            calls: self.calls.into(),
+            talked_seconds: self.talked_seconds.into(),
+            costs: self.costs.into(),
+            cost: self.cost.into(),
+        }
+    }
+
+    pub fn words(self) -> [i64; CELL] {
+        let both = |low: u32, high: u32| (i64::from(high) << 32) | i64::from(low);
+        let Self { slot, rows, calls, costs, talked_seconds, cost } = self;
+        [both(slot, rows), both(calls, costs), talked_seconds, cost]
+    }
+
+    pub fn told([slot, calls, talked_seconds, cost]: [i64; CELL]) -> Self {
+        let [rows, costs] = [slot, calls].map(|both| lower(both >> 32));
+        Self { slot: lower(slot), rows, calls: lower(calls), costs, talked_seconds, cost }
+    }
+}
+
+fn counts(sum: &Sum) -> Option<[u32; 3]> {
+    let [rows, calls, costs] = [sum.rows, sum.calls, sum.costs].map(|count| count.try_into().ok());
+    Some([rows?, calls?, costs?])
+}
+
+fn lower(both: i64) -> u32 {
+    (both & i64::from(u32::MAX)).try_into().unwrap_or_default()
 }
 
 fn too_large() -> DataFusionError {
@@ -81,6 +145,11 @@ fn whole([low, high]: [i64; 2]) -> i128 {
     (i128::from(high) << 64) | i128::from(low.cast_unsigned())
 }
 
+/// The upper half of a number that is no larger than its lower one.
+fn sign(low: i64) -> i64 {
+    low >> 63
+}
+
 /// The digits behind the point of seconds and of costs.
 pub(super) type Scales = [i8; 2];
 
@@ -92,114 +161,11 @@ pub(super) fn amounts(units: impl Iterator<Item = Option<i128>>, scale: i8) -> A
     Arc::new(units.collect::<Decimal128Array>().with_data_type(amount(scale)))
 }
 
-fn units(units: Vec<i128>, scale: i8) -> ArrayRef {
-    Arc::new(Decimal128Array::from(units).with_data_type(amount(scale)))
-}
-
-fn part_fields([talked, cost]: Scales) -> Fields {
-    [
-        ("slot", DataType::UInt32),
-        ("rows", DataType::UInt32),
-        ("calls", DataType::UInt32),
-        ("talked_seconds", amount(talked)),
-        ("costs", DataType::UInt32),
-        ("cost", amount(cost)),
-    ]
-    .into_iter()
-    .map(|(name, of)| Field::new(name, of, true))
-    .collect()
-}
-
-fn part(scales: Scales) -> FieldRef {
-    Arc::new(Field::new_list_field(DataType::Struct(part_fields(scales)), true))
-}
-
-/// What some of the calls come to in each slot that has any, in the order of slots.
-pub(super) fn parts(scales: Scales) -> DataType {
-    DataType::List(part(scales))
-}
-
-/// Such lists, in the making.
-#[derive(Default)]
-pub(super) struct Parts {
-    lengths: Vec<usize>,
-    /// So many rows are in lists that have an end.
-    ended: usize,
-    slots: Vec<u32>,
-    counts: [Vec<u32>; 3],
-    amounts: [Vec<i128>; 2],
-}
-
-impl Parts {
-    /// For so many rows.
-    pub fn of(rows: usize) -> Self {
-        let (slots, counts) =
-            (Vec::with_capacity(rows), [(); 3].map(|()| Vec::with_capacity(rows)));
-        let amounts = [(); 2].map(|()| Vec::with_capacity(rows));
-        Self { slots, counts, amounts, ..Self::default() }
-    }
-
-    /// To the list that has no end yet.
-    pub fn add(&mut self, slot: u32, sum: Sum) -> Result<()> {
-        self.slots.push(slot);
-        for (held, told) in self.counts.iter_mut().zip([sum.rows, sum.calls, sum.costs]) {
-            held.push(told.try_into().map_err(|_| too_large())?);
-        }
-        for (held, told) in self.amounts.iter_mut().zip([sum.talked_seconds, sum.cost]) {
-            held.push(told);
-        }
-        Ok(())
-    }
-
-    pub fn end(&mut self) {
-        self.lengths.push(self.slots.len() - self.ended);
-        self.ended = self.slots.len();
-    }
-
-    pub fn told(self, scales: Scales) -> Result<ArrayRef> {
-        let [talked, cost] = scales;
-        let numbers = |numbers: Vec<u32>| -> ArrayRef { Arc::new(UInt32Array::from(numbers)) };
-        let [rows, calls, costs] = self.counts.map(numbers);
-        let [talked_seconds, costed] = self.amounts;
-        let (talked_seconds, costed) = (units(talked_seconds, talked), units(costed, cost));
-        let columns = vec![numbers(self.slots), rows, calls, talked_seconds, costs, costed];
-        let offsets = OffsetBuffer::from_lengths(self.lengths);
-        let rows = Arc::new(StructArray::try_new(part_fields(scales), columns, None)?);
-        Ok(Arc::new(ListArray::try_new(part(scales), offsets, rows, None)?))
-    }
-}
-
-/// The rows of such lists.
-pub(super) struct PartRows<'a> {
-    pub slots: &'a UInt32Array,
-    counts: [&'a UInt32Array; 3],
-    amounts: [&'a Decimal128Array; 2],
-}
-
-impl<'a> PartRows<'a> {
-    pub fn of(rows: &'a ArrayRef) -> Result<Self> {
-        match rows.as_struct_opt().map(StructArray::columns) {
-            Some([slots, rows, calls, talked, costs, cost]) => Ok(Self {
-                slots: slots.as_primitive(),
-                counts: [rows, calls, costs].map(|column| column.as_primitive()),
-                amounts: [talked, cost].map(|column| column.as_primitive()),
-            }),
-            _ => internal_err!("parts of sums by slot are lists of these"),
-        }
-    }
-
-    pub fn sum(&self, at: usize) -> Sum {
-        let [rows, calls, costs] = self.counts.map(|column| column.value(at).into());
-        let [talked_seconds, cost] = self.amounts.map(|column| column.value(at));
-        Sum { rows, calls, talked_seconds, costs, cost }
-    }
-}
-
 fn fields([talked, cost]: Scales) -> Fields {
-    let list = |name, of| Field::new_list(name, Field::new_list_field(of, true), true);
     [
-        list("before", DataType::UInt32),
-        list("upto", DataType::Int64),
+        Field::new_list("before", Field::new_list_field(DataType::UInt32, true), true),
+        Field::new("upto", words(), true),
+        Field::new("high", words(), true),
         Field::new("talked_seconds", amount(talked), true),
         Field::new("cost", amount(cost), true),
     ]
@@ -208,7 +174,8 @@ fn fields([talked, cost]: Scales) -> Fields {
 }
 
 /// What the calls of a group come to up to each slot: how many rows are before a slot and what so many rows come to,
-/// of slots that have any; and what all come to, which has the digits of seconds and costs.
+/// of slots that have any, as a cell; the upper halves of these numbers, if any is larger than its lower one; and what all
+/// come to, which has the digits of seconds and costs.
 pub(super) fn running(scales: Scales) -> DataType {
     DataType::Struct(fields(scales))
 }
@@ -225,67 +192,77 @@ pub(super) fn scales_of(sums: &DataType) -> Option<Scales> {
 }
 
 /// Such sums, in the making.
-#[derive(Default)]
 pub(super) struct RunningSums {
     before: Vec<u32>,
-    /// They lie side by side: a span asks for two, anywhere.
-    upto: Vec<[i64; WORDS]>,
-    lengths: [Vec<usize>; 2],
+    lengths: Vec<usize>,
+    /// So much of `before` is of groups that have an end.
+    ended: usize,
+    upto: Words<CELL>,
+    high: Words<2>,
     amounts: [Vec<i128>; 2],
-    /// So much of `before` and `upto` is of groups that have an end.
-    ended: [usize; 2],
     sum: Sum,
 }
 
 impl RunningSums {
     /// For so many rows of so many groups.
     pub fn of(rows: usize, groups: usize) -> Self {
-        Self { upto: Vec::with_capacity(rows + groups), ..Self::default() }
+        Self {
+            before: Vec::new(),
+            lengths: Vec::new(),
+            ended: 0,
+            upto: Words::of(rows + groups),
+            high: Words::of(0),
+            amounts: Default::default(),
+            sum: Sum::default(),
+        }
     }
 
     /// To the group that has no end yet: one row of a slot, in the order of slots.
     pub fn add(&mut self, slot: u32, sum: Sum) -> Result<()> {
-        let [before, upto] = self.ended;
-        if self.upto.len() == upto {
-            self.upto.push(Sum::default().words());
+        if self.upto.open().is_empty() {
+            self.upto.add(Cell::default().words());
         }
-        let row = u32::try_from(self.upto.len() - upto - 1).map_err(|_| too_large())?;
-        self.before.resize(self.before.len().max(before + slot.as_usize() + 1), row);
+        let row = u32::try_from(self.upto.open().len() - 1).map_err(|_| too_large())?;
+        self.before.resize(self.before.len().max(self.ended + slot.as_usize() + 1), row);
         self.sum = self.sum.and(sum)?;
-        self.upto.push(self.sum.words());
+        let [rows, calls, costs] = counts(&self.sum).ok_or_else(too_large)?;
+        let [[talked_seconds, talked], [cost, costed]] =
+            [self.sum.talked_seconds, self.sum.cost].map(halves);
+        let high = [talked, costed];
+        if !self.high.open().is_empty() || high != [talked_seconds, cost].map(sign) {
+            for cell in self.upto.open().iter().skip(self.high.open().len()) {
+                let Cell { talked_seconds, cost, .. } = Cell::told(*cell);
+                self.high.add([talked_seconds, cost].map(sign));
+            }
+            self.high.add(high);
+        }
+        self.upto.add(Cell { slot, rows, calls, costs, talked_seconds, cost }.words());
         Ok(())
     }
 
     pub fn end(&mut self) {
-        let now = [self.before.len(), self.upto.len()];
-        for ((lengths, now), ended) in self.lengths.iter_mut().zip(now).zip(self.ended) {
-            lengths.push(now - ended);
-        }
+        self.lengths.push(self.before.len() - self.ended);
+        self.ended = self.before.len();
+        self.upto.end();
+        self.high.end();
         let Sum { talked_seconds, cost, .. } = std::mem::take(&mut self.sum);
         for (held, told) in self.amounts.iter_mut().zip([talked_seconds, cost]) {
             held.push(told);
         }
-        self.ended = now;
     }
 
     pub fn told(self, scales: Scales) -> Result<ArrayRef> {
-        let list = |values: ArrayRef, lengths: Vec<usize>| -> Result<ArrayRef> {
-            let item = Arc::new(Field::new_list_field(values.data_type().clone(), true));
-            let offsets = OffsetBuffer::from_lengths(lengths);
-            Ok(Arc::new(ListArray::try_new(item, offsets, values, None)?))
-        };
-        let [before, upto] = self.lengths;
-        let [talked_seconds, costs] = self.amounts;
-        let [talked, cost] = scales;
-        let columns = vec![
-            list(Arc::new(UInt32Array::from(self.before)), before)?,
-            list(
-                Arc::new(Int64Array::from(self.upto.into_flattened())),
-                upto.into_iter().map(|rows| rows * WORDS).collect(),
-            )?,
-            units(talked_seconds, talked),
-            units(costs, cost),
+        let item = Arc::new(Field::new_list_field(DataType::UInt32, true));
+        let offsets = OffsetBuffer::from_lengths(self.lengths);
+        let before = Arc::new(UInt32Array::from(self.before));
+        let mut columns: Vec<ArrayRef> = vec![
+            Arc::new(ListArray::try_new(item, offsets, before, None)?),
+            self.upto.told()?,
+            self.high.told()?,
         ];
+        for (units, scale) in self.amounts.into_iter().zip(scales) {
+            columns.push(Arc::new(Decimal128Array::from(units).with_data_type(amount(scale))));
+        }
         Ok(Arc::new(StructArray::try_new(fields(scales), columns, None)?))
     }
 }
@@ -293,40 +270,57 @@ impl RunningSums {
 /// Those of one group, where spans are looked for.
 pub(super) struct Running<'a> {
     before: &'a [u32],
-    upto: &'a [[i64; WORDS]],
+    upto: &'a [[i64; CELL]],
+    high: &'a [[i64; 2]],
 }
 
 impl<'a> Running<'a> {
     /// Those of each group.
     pub fn of(sums: &'a StructArray) -> Result<Vec<Self>> {
-        let list = |name| sums.column_by_name(name).and_then(|list| list.as_list_opt::<i32>());
-        let (Some(before), Some(upto)) = (list("before"), list("upto")) else {
+        let [before, upto, high, ..] = sums.columns() else {
             return exec_err!("sums by slot are lists");
         };
-        let rows = before.values().as_primitive::<UInt32Type>().values();
-        let numbers = upto.values().as_primitive::<Int64Type>().values();
-        let told = before.value_offsets().array_windows().zip(upto.value_offsets().array_windows());
-        let told = told.map(|([from, until], [first, after])| {
-            let before = rows.get(from.as_usize()..until.as_usize()).unwrap_or_default();
-            let upto = numbers.get(first.as_usize()..after.as_usize()).unwrap_or_default();
-            Self { before, upto: upto.as_chunks().0 }
-        });
-        Ok(told.collect())
+        let Some(before) = before.as_list_opt::<i32>() else {
+            return exec_err!("sums by slot are lists");
+        };
+        let all = before.values().as_primitive::<UInt32Type>().values();
+        let before = before
+            .value_offsets()
+            .array_windows()
+            .map(|[from, until]| all.get(from.as_usize()..until.as_usize()).unwrap_or_default());
+        let told = before.zip(rows(upto)?).zip(rows(high)?);
+        Ok(told.map(|((before, upto), high)| Self { before, upto, high }).collect())
     }
 
-    /// How many rows are before each slot.
-    pub fn before(&self, slots: &[i64]) -> Vec<usize> {
+    /// What is before each slot.
+    pub fn before(&self, slots: &[i64]) -> Vec<Before> {
         let all = self.upto.len().saturating_sub(1);
-        let before = |slot: &i64| self.before.get(slot.as_usize());
-        slots.iter().map(|slot| before(slot).map_or(all, |rows| rows.as_usize())).collect()
+        let rows =
+            |slot: &i64| self.before.get(slot.as_usize()).map_or(all, |rows| rows.as_usize());
+        let rows: Vec<usize> = slots.iter().map(rows).collect();
+        let cell = |rows: usize| self.upto.get(rows).copied().unwrap_or_default();
+        rows.into_iter().map(|rows| Before { rows, cell: cell(rows) }).collect()
     }
 
-    /// What the rows behind so many come to, up to so many.
-    pub fn between(&self, from: usize, until: usize) -> Sum {
-        if from >= until {
+    /// What the slots from one on come to, before another.
+    pub fn between(&self, from: &Before, until: &Before) -> Sum {
+        // There is nothing where the first comes later.
+        if from.rows >= until.rows {
             return Sum::default();
         }
-        let [from, until] = [from, until].map(|rows| self.upto.get(rows).copied());
-        from.zip(until).map(|(from, until)| Sum::of(until).since(Sum::of(from))).unwrap_or_default()
+        self.sum(until).since(self.sum(from))
     }
+
+    fn sum(&self, before: &Before) -> Sum {
+        let cell = Cell::told(before.cell);
+        let Some([talked, costed]) = self.high.get(before.rows) else { return cell.sum() };
+        let talked_seconds = whole([cell.talked_seconds, *talked]);
+        Sum { talked_seconds, cost: whole([cell.cost, *costed]), ..cell.sum() }
+    }
+}
+
+/// What is before a slot: so many rows, and the last of them.
+pub(super) struct Before {
+    rows: usize,
+    cell: [i64; CELL],
 }
