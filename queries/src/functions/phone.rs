@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, StringBuilder};
+use arrow::array::{ArrayRef, AsArray, Int64Array, StringBuilder, StringViewArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use datafusion::common::{Result, internal_err};
@@ -62,15 +62,34 @@ impl ScalarUDFImpl for Phone {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let columns = ColumnarValue::values_to_arrays(&args.args)?;
-        let columns =
-            columns.iter().map(|c| cast(c, &DataType::Utf8View)).collect::<Result<Vec<_>, _>>()?;
-        let [numbers, countries] = columns.as_slice() else {
+        let [numbers, countries] = args.args.as_slice() else {
             return internal_err!("{} takes a number and a country", self.name());
         };
+        let text = |told: &ColumnarValue| {
+            told.to_array(args.number_rows).and_then(|told| Ok(cast(&told, &DataType::Utf8View)?))
+        };
+        let numbers = text(numbers)?;
+        let numbers = numbers.as_string_view();
+        let column = match countries {
+            // Of millions of calls, whose accounts have none.
+            ColumnarValue::Scalar(country) if country.is_null() => {
+                self.told(numbers, std::iter::repeat(None))
+            }
+            _ => self.told(numbers, text(countries)?.as_string_view()),
+        };
+        Ok(ColumnarValue::Array(column))
+    }
+}
+
+impl Phone {
+    fn told<'a>(
+        &self,
+        numbers: &StringViewArray,
+        countries: impl IntoIterator<Item = Option<&'a str>>,
+    ) -> ArrayRef {
         let mut kept = String::new();
-        let pairs = numbers.as_string_view().iter().zip(countries.as_string_view());
-        let column: ArrayRef = match self.form {
+        let pairs = numbers.iter().zip(countries);
+        match self.form {
             Form::E164 => {
                 let mut texts = StringBuilder::new();
                 for (number, country) in pairs {
@@ -82,8 +101,7 @@ impl ScalarUDFImpl for Phone {
                 let keys = pairs.map(|(number, country)| key(number?, country, &mut kept));
                 Arc::new(keys.collect::<Int64Array>())
             }
-        };
-        Ok(ColumnarValue::Array(column))
+        }
     }
 }
 
@@ -106,12 +124,17 @@ fn e164<'a>(number: &'a str, country: Option<&str>, kept: &'a mut String) -> Opt
 
 /// Two numbers have one key if their digits are the same, zeros in front as well.
 fn key(number: &str, country: Option<&str>, kept: &mut String) -> Option<i64> {
-    let grown = |key, digit| key * 10 + i64::from(digit - b'0');
-    if is_e164(number) {
-        return Some(number.bytes().skip(1).fold(1, grown));
+    if let Some(digits) = number.strip_prefix('+')
+        && DIGITS.contains(&digits.len())
+        // A sign would be read as well.
+        && digits.starts_with(|first: char| first.is_ascii_digit())
+        && let Ok(told) = digits.parse::<i64>()
+    {
+        return Some(10_i64.pow(digits.len().try_into().ok()?) + told);
     }
     let (code, skipped) = digits(number, country, kept)?;
-    Some(code.bytes().chain(kept.bytes().skip(skipped)).fold(1, grown))
+    let digits = code.bytes().chain(kept.bytes().skip(skipped));
+    Some(digits.fold(1, |key, digit| key * 10 + i64::from(digit - b'0')))
 }
 
 /// The international number as a calling code, which may be empty, and what follows in `kept` after so many bytes.
@@ -175,6 +198,7 @@ mod tests {
             ("030/901820", Some("de")),
             ("030 901820", Some("DE")),
             ("+4930901820", Some("US")),
+            ("+-4930901820", None),
         ] {
             assert_eq!(phone_e164(number, country), german, "{number}");
         }
@@ -191,6 +215,7 @@ mod tests {
             ("030 901820", None),
             ("0003*001", Some("DE")),
             ("anonymous", Some("DE")),
+            ("++4930901820", None),
             ("", Some("DE")),
             ("110", Some("DE")),
             ("030 901820", Some("XX")),

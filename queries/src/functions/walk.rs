@@ -95,12 +95,22 @@ impl Calendar {
         persons: &Int64Array,
         instants: &TimestampMicrosecondArray,
     ) -> Int64Array {
+        let place = |person: Option<i64>| person.and_then(|person| self.place(person));
+        // All are looked for before the walk, so that one is not waited for after the other.
+        let places: Vec<Option<[i64; PLACE]>> = persons.iter().map(place).collect();
         let mut walk = self.walk(instants.iter().flatten().next().unwrap_or_default());
-        let slots = persons.iter().zip(instants).map(|(person, instant)| {
+        let slots = places.iter().zip(instants).map(|(place, instant)| {
             walk.go_to(instant?);
-            walk.slot(person?)
+            walk.slot(place.as_ref()?)
         });
         slots.collect()
+    }
+
+    fn place(&self, person: i64) -> Option<[i64; PLACE]> {
+        let (places, _) = self.persons.values().as_chunks::<PLACE>();
+        let held = places_of(person, places.len()).map_while(|at| places.get(at).copied());
+        let mut held = held.take_while(|[.., number]| *number > 0);
+        held.find(|[held, ..]| *held == person)
     }
 
     /// A walk that begins before an instant, at the last place from where it is known how far all have come.
@@ -131,11 +141,7 @@ impl Walk<'_> {
         }
     }
 
-    fn slot(&self, person: i64) -> Option<i64> {
-        let (places, _) = self.calendar.persons.values().as_chunks::<PLACE>();
-        let held = places_of(person, places.len()).map_while(|at| places.get(at));
-        let mut held = held.take_while(|[.., number]| *number > 0);
-        let [_, first, number] = held.find(|[held, ..]| *held == person)?;
+    fn slot(&self, [_, first, number]: &[i64; PLACE]) -> Option<i64> {
         let come_to = i64::from(*self.come_to.get(number.as_usize() - 1)?);
         (come_to > *first).then_some(come_to - 1)
     }
