@@ -9,7 +9,7 @@ use arrow::array::{
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field};
-use bytes::{BufMut, BytesMut};
+use bytes::{Bytes, BytesMut};
 use datafusion_postgres::pgwire::api::results::{FieldFormat, FieldInfo};
 use datafusion_postgres::pgwire::messages::data::DataRow;
 
@@ -27,16 +27,16 @@ pub fn rows(batch: &RecordBatch, wanted: &[FieldInfo]) -> Option<Vec<DataRow>> {
     let columns = columns.collect::<Option<Vec<_>>>()?;
     let fields = i16::try_from(columns.len()).ok()?;
     // About as many bytes; grown row by row, all would be moved again and again.
-    let room = batch.num_rows() * columns.len() * 16;
-    let (mut rows, mut text) = (BytesMut::with_capacity(room), String::new());
-    let row = |row| {
-        for column in &columns {
-            text.clear();
-            column.put(row, &mut rows, &mut text)?;
-        }
-        Some(DataRow::new(rows.split(), fields))
-    };
-    (0..batch.num_rows()).map(row).collect()
+    let mut told = Vec::with_capacity(batch.num_rows() * columns.len() * 16);
+    let mut lengths = Vec::with_capacity(batch.num_rows());
+    for row in 0..batch.num_rows() {
+        let before = told.len();
+        columns.iter().try_for_each(|column| column.put(row, &mut told))?;
+        lengths.push(told.len() - before);
+    }
+    // Nobody else has it, so that it is not copied.
+    let mut told = BytesMut::from(Bytes::from(told));
+    Some(lengths.into_iter().map(|length| DataRow::new(told.split_to(length), fields)).collect())
 }
 
 impl Column {
@@ -57,41 +57,56 @@ impl Column {
         })
     }
 
-    /// The length of a value, and the value. `text` is empty.
-    fn put(&self, row: usize, out: &mut BytesMut, text: &mut String) -> Option<()> {
-        let told = match self {
-            Self::Whole(column) => column.is_valid(row).then(|| {
-                text.push_str(itoa::Buffer::new().format(column.value(row)));
-                text.as_str()
-            }),
-            Self::Decimal(column, scale) => column.is_valid(row).then(|| {
-                decimal(column.value(row), *scale, text);
-                text.as_str()
-            }),
-            Self::Text(column) => column.is_valid(row).then(|| column.value(row)),
-        };
-        let Some(told) = told else {
-            out.put_i32(-1);
-            return Some(());
-        };
-        out.put_i32(told.len().try_into().ok()?);
-        out.put_slice(told.as_bytes());
-        Some(())
+    /// The length of a value, and the value.
+    fn put(&self, row: usize, out: &mut Vec<u8>) -> Option<()> {
+        let mut told = itoa::Buffer::new();
+        match self {
+            Self::Whole(column) if column.is_valid(row) => {
+                value(&[told.format(column.value(row))], out)
+            }
+            Self::Decimal(column, scale) if column.is_valid(row) => {
+                decimal(column.value(row), *scale, out)
+            }
+            Self::Text(column) if column.is_valid(row) => value(&[column.value(row)], out),
+            _ => {
+                out.extend(NULL);
+                Some(())
+            }
+        }
     }
 }
 
+/// What is told in place of a length where there is no value.
+const NULL: [u8; 4] = (-1_i32).to_be_bytes();
+/// More than a decimal may have behind the point.
+const ZEROS: &str = "0000000000000000000000000000000000000000";
+
+/// A value that is in some parts.
+fn value(parts: &[&str], out: &mut Vec<u8>) -> Option<()> {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    out.extend(i32::try_from(length).ok()?.to_be_bytes());
+    for part in parts {
+        out.extend_from_slice(part.as_bytes());
+    }
+    Some(())
+}
+
 /// So many units of the last of `scale` digits behind the point.
-fn decimal(units: i128, scale: usize, text: &mut String) {
+fn decimal(units: i128, scale: usize, out: &mut Vec<u8>) -> Option<()> {
     let mut told = itoa::Buffer::new();
-    let digits = told.format(units.unsigned_abs());
-    if units < 0 {
-        text.push('-');
-    }
-    text.extend(std::iter::repeat_n('0', (scale + 1).saturating_sub(digits.len())));
-    text.push_str(digits);
-    if scale > 0 {
-        text.insert(text.len() - scale, '.');
-    }
+    // Most are no larger, and far sooner told.
+    let digits = match u64::try_from(units.unsigned_abs()) {
+        Ok(units) => told.format(units),
+        Err(_) => told.format(units.unsigned_abs()),
+    };
+    let sign = if units < 0 { "-" } else { "" };
+    let (whole, behind) = match digits.len().checked_sub(scale) {
+        None | Some(0) => ("0", digits),
+        Some(whole) => digits.split_at_checked(whole)?,
+    };
+    let point = if scale > 0 { "." } else { "" };
+    let zeros = ZEROS.get(..scale - behind.len())?;
+    value(&[sign, whole, point, zeros, behind], out)
 }
 
 #[cfg(test)]
