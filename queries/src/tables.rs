@@ -72,6 +72,16 @@ impl Source {
         }
     }
 
+    /// Whether it is known that no state of `progress` has come after this one.
+    pub async fn is_newest(&self) -> bool {
+        let Self::Delta { root, stores, progress: Some(progress), .. } = self else { return false };
+        let next = async {
+            let log = builder(root, stores, PROGRESS.name)?.build_storage()?;
+            log.read_commit_entry(progress + 1).await
+        };
+        matches!(next.await, Ok(None))
+    }
+
     pub fn is_empty(&self) -> bool {
         match self {
             Self::Delta { versions, .. } => versions.is_empty(),
@@ -195,8 +205,7 @@ async fn load(
         return Ok(None);
     }
     let open = async {
-        let options = stores.config()?.raw;
-        let mut builder = DeltaTableBuilder::from_url(url)?.with_storage_options(options);
+        let mut builder = builder(root, stores, name)?;
         if let Some(version) = version {
             builder = builder.with_version(version);
         }
@@ -214,6 +223,15 @@ async fn load(
             source: Box::new(source),
         }),
     }
+}
+
+fn builder(
+    root: &Url,
+    stores: &StoreOptions,
+    name: &str,
+) -> Result<DeltaTableBuilder, DeltaTableError> {
+    let options = stores.config()?.raw;
+    Ok(DeltaTableBuilder::from_url(table_url(root, name)?)?.with_storage_options(options))
 }
 
 fn table_url(root: &Url, name: &str) -> Result<Url, DeltaTableError> {

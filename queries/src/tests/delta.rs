@@ -68,6 +68,11 @@ async fn all_tables_are_read_at_the_versions_that_progress_names() {
 
     let by_month = "SELECT call_id FROM calls WHERE event_month = '2026-03' ORDER BY 1";
     assert_eq!(sql_csv(&engine, by_month).await, "call_id\n1\n2\n");
+
+    assert!(engine.source().is_newest().await);
+    write_lines_of_progress(root, &rows).await;
+    assert!(!engine.source().is_newest().await);
+    assert!(open(root).await.source().is_newest().await);
 }
 
 /// A filter without a column: Delta's scan would say that it applies it, and give every row.
