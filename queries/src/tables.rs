@@ -76,7 +76,8 @@ impl Source {
     pub async fn is_newest(&self) -> bool {
         let Self::Delta { root, stores, progress: Some(progress), .. } = self else { return false };
         let next = async {
-            let log = builder(root, stores, PROGRESS.name)?.build_storage()?;
+            let url = table_url(root, PROGRESS.name)?;
+            let log = builder(url, stores)?.build_storage()?;
             log.read_commit_entry(progress + 1).await
         };
         matches!(next.await, Ok(None))
@@ -205,7 +206,7 @@ async fn load(
         return Ok(None);
     }
     let open = async {
-        let mut builder = builder(root, stores, name)?;
+        let mut builder = builder(url, stores)?;
         if let Some(version) = version {
             builder = builder.with_version(version);
         }
@@ -225,13 +226,8 @@ async fn load(
     }
 }
 
-fn builder(
-    root: &Url,
-    stores: &StoreOptions,
-    name: &str,
-) -> Result<DeltaTableBuilder, DeltaTableError> {
-    let options = stores.config()?.raw;
-    Ok(DeltaTableBuilder::from_url(table_url(root, name)?)?.with_storage_options(options))
+fn builder(table: Url, stores: &StoreOptions) -> Result<DeltaTableBuilder, DeltaTableError> {
+    Ok(DeltaTableBuilder::from_url(table)?.with_storage_options(stores.config()?.raw))
 }
 
 fn table_url(root: &Url, name: &str) -> Result<Url, DeltaTableError> {

@@ -107,9 +107,12 @@ impl Phone {
 
 /// Most vendors write numbers so.
 fn is_e164(number: &str) -> bool {
-    number.strip_prefix('+').is_some_and(|digits| {
-        DIGITS.contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
-    })
+    behind_plus(number).is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// What may be the digits of an international number.
+fn behind_plus(number: &str) -> Option<&str> {
+    number.strip_prefix('+').filter(|digits| DIGITS.contains(&digits.len()))
 }
 
 fn e164<'a>(number: &'a str, country: Option<&str>, kept: &'a mut String) -> Option<&'a str> {
@@ -124,8 +127,7 @@ fn e164<'a>(number: &'a str, country: Option<&str>, kept: &'a mut String) -> Opt
 
 /// Two numbers have one key if their digits are the same, zeros in front as well.
 fn key(number: &str, country: Option<&str>, kept: &mut String) -> Option<i64> {
-    if let Some(digits) = number.strip_prefix('+')
-        && DIGITS.contains(&digits.len())
+    if let Some(digits) = behind_plus(number)
         // A sign would be read as well.
         && digits.starts_with(|first: char| first.is_ascii_digit())
         && let Ok(told) = digits.parse::<i64>()

@@ -152,7 +152,8 @@ impl Slots {
     }
 
     fn size(&self) -> usize {
-        self.cells.capacity() * size_of::<Cell>() + self.large.capacity() * size_of::<(u32, Sum)>()
+        self.cells.capacity() * size_of::<[i64; CELL]>()
+            + self.large.capacity() * size_of::<(u32, Sum)>()
     }
 }
 

@@ -67,7 +67,7 @@ impl Sum {
     }
 }
 
-/// The same in as many numbers as there are of most slots, of usual size: there are millions of these.
+/// A slot and its sum, as far as the numbers are of usual size: there are millions of these.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Cell {
     pub slot: u32,
@@ -192,6 +192,7 @@ pub(super) fn scales_of(sums: &DataType) -> Option<Scales> {
 }
 
 /// Such sums, in the making.
+#[derive(Default)]
 pub(super) struct RunningSums {
     before: Vec<u32>,
     lengths: Vec<usize>,
@@ -206,15 +207,7 @@ pub(super) struct RunningSums {
 impl RunningSums {
     /// For so many rows of so many groups.
     pub fn of(rows: usize, groups: usize) -> Self {
-        Self {
-            before: Vec::new(),
-            lengths: Vec::new(),
-            ended: 0,
-            upto: Words::of(rows + groups),
-            high: Words::of(0),
-            amounts: Default::default(),
-            sum: Sum::default(),
-        }
+        Self { upto: Words::of(rows + groups), ..Self::default() }
     }
 
     /// To the group that has no end yet: one row of a slot, in the order of slots.
@@ -261,7 +254,7 @@ impl RunningSums {
             self.high.told()?,
         ];
         for (units, scale) in self.amounts.into_iter().zip(scales) {
-            columns.push(Arc::new(Decimal128Array::from(units).with_data_type(amount(scale))));
+            columns.push(amounts(units.into_iter().map(Some), scale));
         }
         Ok(Arc::new(StructArray::try_new(fields(scales), columns, None)?))
     }
@@ -319,7 +312,7 @@ impl<'a> Running<'a> {
     }
 }
 
-/// What is before a slot: so many rows, and the last of them.
+/// What is before a slot: so many rows, and what they come to.
 pub(super) struct Before {
     rows: usize,
     cell: [i64; CELL],

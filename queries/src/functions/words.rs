@@ -15,7 +15,7 @@ pub(super) fn words() -> DataType {
 }
 
 /// Such lists, in the making.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Words<const N: usize> {
     rows: Vec<[i64; N]>,
     lengths: Vec<usize>,
@@ -26,7 +26,7 @@ pub(super) struct Words<const N: usize> {
 impl<const N: usize> Words<N> {
     /// For so many rows.
     pub fn of(rows: usize) -> Self {
-        Self { rows: Vec::with_capacity(rows), lengths: Vec::new(), ended: 0 }
+        Self { rows: Vec::with_capacity(rows), ..Self::default() }
     }
 
     /// To the list that has no end yet.
@@ -55,7 +55,7 @@ impl<const N: usize> Words<N> {
 impl<const N: usize> FromIterator<Vec<[i64; N]>> for Words<N> {
     /// Of whole lists, the first of which, and that may be all, is not copied.
     fn from_iter<I: IntoIterator<Item = Vec<[i64; N]>>>(lists: I) -> Self {
-        let mut words = Self::of(0);
+        let mut words = Self::default();
         for list in lists {
             if words.rows.is_empty() {
                 words.rows = list;
