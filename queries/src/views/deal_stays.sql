@@ -87,10 +87,12 @@ stays AS (
                 moves.next_at,
                 moves.is_first
             FROM newest
+            -- Deals and moves that have no id meet nothing. A number alone is looked for, which is sooner done than for
+            -- two texts beside it; these are compared where it is found.
             FULL JOIN moves
                 ON (moves.system IS NOT DISTINCT FROM newest.system)
                 AND (moves.account_id IS NOT DISTINCT FROM newest.account_id)
-                AND (moves.deal_id IS NOT DISTINCT FROM newest.deal_id)
+                AND (moves.deal_id = newest.deal_id)
         ) AS met
     ) AS ends
 )
