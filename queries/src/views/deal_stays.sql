@@ -87,8 +87,8 @@ stays AS (
                 moves.next_at,
                 moves.is_first
             FROM newest
-            -- Deals and moves that have no id meet nothing. A number alone is looked for, which is sooner done than for
-            -- two texts beside it; these are compared where it is found.
+            -- The number alone is looked for, and the two texts are compared where it is found: that is sooner done than to
+            -- look for all three. Each deal here has a number, so that a move without one meets none.
             FULL JOIN moves
                 ON (moves.system IS NOT DISTINCT FROM newest.system)
                 AND (moves.account_id IS NOT DISTINCT FROM newest.account_id)
