@@ -44,5 +44,7 @@ mod tests {
         let error = code("EUO").unwrap_err();
         assert_eq!(error.to_string(), "unknown currency \"EUO\"");
         assert!(error.hint().unwrap().contains("did you mean"), "{:?}", error.hint());
+        let hint = code("Taler").unwrap_err().hint();
+        assert_eq!(hint.as_deref(), Some("write its code by ISO 4217, as in EUR"));
     }
 }

@@ -231,6 +231,7 @@ fn names_hint(what: &str, name: &str, known: &[String]) -> String {
         hint.push_str(match what {
             "time zone" => "write it as Area/City, as in Europe/Berlin",
             "table" => "SHOW TABLES lists them",
+            "currency" => "write its code by ISO 4217, as in EUR",
             _ => "SHOW COLUMNS FROM a table lists them",
         });
     }
