@@ -11,6 +11,8 @@
 //! A parameter is a value and never SQL. `since` and `until` of type `time` are `--since` and `--until`,
 //! `tz` of type `text` is `--tz`. A file that cannot be used is listed with what is wrong with it.
 
+use std::collections::BTreeSet;
+
 use chrono::NaiveDate;
 use datafusion::common::{ParamValues, ScalarValue};
 use ringlake_transform::columns::{DECIMAL_PRECISION, DECIMAL_SCALE};
@@ -18,7 +20,7 @@ use ringlake_transform::columns::{DECIMAL_PRECISION, DECIMAL_SCALE};
 use crate::error::QueryError;
 use crate::functions::exact_amount;
 use crate::report::{by_name, period};
-use crate::sql::read_statement;
+use crate::sql::{parameters, read_statement};
 
 /// A report that is a file.
 #[derive(Clone, Debug)]
@@ -77,10 +79,21 @@ impl Saved {
                 saved.problem.get_or_insert(format!("line {}: {problem}", at + 1));
             }
         }
-        if let Err(error) = read_statement(&text) {
-            saved.problem.get_or_insert(error.to_string());
-        }
+        let problem = match read_statement(&text) {
+            Ok(statement) => saved.undeclared(&parameters(&statement)),
+            Err(error) => Some(error.to_string()),
+        };
+        saved.problem = saved.problem.or(problem);
         saved
+    }
+
+    /// What to do about a parameter that is named and not declared.
+    fn undeclared(&self, named: &BTreeSet<String>) -> Option<String> {
+        let is_declared = |name: &&String| self.params.iter().any(|param| param.name == **name);
+        let name = named.iter().find(|name| !is_declared(name))?;
+        Some(format!(
+            "${name} is not declared; begin the file with a line like `-- param {name}: text`"
+        ))
     }
 
     /// One line of the front comments; one without a known keyword is a remark.

@@ -3,10 +3,13 @@
 //! Two fences keep queries read-only: the kinds of statement let through here, and the plan's own
 //! check in the engine. Tables are only those registered; no function here reads a file.
 
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
 use datafusion::common::{DataFusionError, Diagnostic, SchemaError};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
-use datafusion::sql::sqlparser::ast::Statement as Ast;
+use datafusion::sql::sqlparser::ast::{Expr, Statement as Ast, Value, visit_expressions};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::ParserError;
 
@@ -46,6 +49,22 @@ pub fn reads(statement: &Statement) -> Result<(), QueryError> {
         },
         other => Err(QueryError::NotReadOnly(first_word(&other.to_string()))),
     }
+}
+
+/// The parameters that a statement names, without their `$`.
+pub fn parameters(statement: &Statement) -> BTreeSet<String> {
+    let mut named = BTreeSet::new();
+    if let Statement::Statement(ast) = statement {
+        let _: ControlFlow<()> = visit_expressions(ast.as_ref(), |expr| {
+            if let Expr::Value(value) = expr
+                && let Value::Placeholder(name) = &value.value
+            {
+                named.insert(name.trim_start_matches('$').to_owned());
+            }
+            ControlFlow::Continue(())
+        });
+    }
+    named
 }
 
 /// Whether a statement asks which tables or columns there are.

@@ -186,6 +186,10 @@ fn reports_are_listed_with_what_they_mean_and_a_user_adds_to_them() {
         assert!(refused.err.contains(says), "{wrong:?}: {}", refused.err);
     }
     assert_eq!(place.run(&["report", "broken"]).code, Some(2));
+    place.file("reports/hasty.sql", "SELECT $agent AS agent, count(*) AS n FROM calls\n");
+    let refused = place.run(&["report", "hasty"]);
+    assert_eq!(refused.code, Some(2), "{}", refused.err);
+    assert!(refused.err.contains("a line like `-- param agent: text`"), "{}", refused.err);
 }
 
 #[test]
