@@ -96,6 +96,8 @@ const OF_ALL: &[(&str, &str)] = &[
     ("deal_stage_id", "the stage; deal_stages has its name"),
     ("deal_outcome", "whether the deal is open, won or lost, as it is now"),
     ("phone_key", "the number as a whole number, to join by"),
+    ("phone_keys", "the numbers of its contacts and its account, as whole numbers"),
+    ("open_stays", "when it entered a stage that is open, and when it left it, each time"),
     ("deal_pipeline_id", "the pipeline; deal_pipelines has its name"),
     ("owner_id", "who owns it; users has the name"),
     ("base_currency_amount", "money, exact, in the account's own currency"),

@@ -332,7 +332,7 @@ impl Work<'_> {
         cuts: Vec<usize>,
     ) -> Result<FoldedFile, QueryError> {
         let folder = self.fold.folder();
-        let put = self.store.put(&folder, part.name, part.packed(), rows, cuts);
+        let put = self.store.put(&folder, part.name, part.packed, rows, cuts);
         put.await.map_err(failed)
     }
 }

@@ -52,7 +52,8 @@ pub(super) async fn happened(scope: &Scope, times: &str) -> Result<Option<String
     Ok(Some(format!("event_time BETWEEN {} AND {}", time(first), time(last))))
 }
 
-/// Asks the view, which picks some rows, of what is folded of the touched entities and what was told since.
+/// Asks the first part's view, which picks some rows, of those that are folded of the touched entities and of what was
+/// told since; and each other part's of what the parts before it have come to.
 async fn picked(
     context: &SessionContext,
     fold: &Fold,
@@ -77,20 +78,23 @@ async fn picked(
     let key = fold.key.join(", ");
     let keys = all.rows(&format!("SELECT DISTINCT {key} FROM since")).await?;
     all.add_rows("keys", keys.clone())?;
+    let kept = fold.parts.first().and_then(|part| inputs.parts.get(part.name));
+    let both = match kept {
+        Some(folded) => {
+            all.add("folded", Arc::clone(folded))?;
+            let known = of_keys("folded.*", "folded", &keys, fold.key);
+            format!("{known} UNION ALL SELECT * FROM since")
+        }
+        None => "SELECT * FROM since".to_owned(),
+    };
+    all.define(told, &both).await?;
     let mut parts = BTreeMap::new();
     for part in fold.parts {
         let Some(view) = part.view else { continue };
-        let both = match inputs.parts.get(part.name) {
-            Some(folded) => {
-                all.add("folded", Arc::clone(folded))?;
-                let known = of_keys("folded.*", "folded", &keys, fold.key);
-                format!("{known} UNION ALL SELECT * FROM since")
-            }
-            None => "SELECT * FROM since".to_owned(),
-        };
-        all.define(told, &both).await?;
-        all.define_view(view).await?;
-        parts.insert(part.name, all.rows(&format!("SELECT * FROM {view}")).await?);
+        let rows = all.rows_of_view(view).await?;
+        // The next part is made of them.
+        all.add_rows(view, rows.clone())?;
+        parts.insert(part.name, rows);
     }
     Ok(Fresh { keys, parts })
 }

@@ -59,20 +59,16 @@ pub struct Part {
     pub(crate) view: Option<&'static str>,
     /// How its files are sorted.
     pub(crate) sort: &'static [&'static str],
-}
-
-impl Part {
-    /// Questions read what has a view; the rest is most of a folder, and read when it is folded again.
-    pub(crate) fn packed(&self) -> Packed {
-        if self.view.is_some() { Packed::Fast } else { Packed::Small }
-    }
+    /// What questions read is fast; the rest is most of a folder, and read when it is folded again.
+    pub(crate) packed: Packed,
 }
 
 #[derive(Debug)]
 pub(crate) enum What {
     /// Calls are merged by column, with their legs and channels.
     Calls,
-    /// Of each entity some rows of this table or view count, whole; which, the part's view decides.
+    /// Of each entity some rows of this table or view count, whole; which, the first part's view decides. Other parts are
+    /// made of these rows.
     Picked { told: &'static str },
 }
 
@@ -86,11 +82,24 @@ const fn newest(
     Fold { name, tables, beside: None, key, parts, what: What::Picked { told } }
 }
 
+const fn asked(name: &'static str, view: &'static str, sort: &'static [&'static str]) -> Part {
+    Part { name, view: Some(view), sort, packed: Packed::Fast }
+}
+
 const fn rows(view: &'static str, sort: &'static [&'static str]) -> Part {
-    Part { name: "rows", view: Some(view), sort }
+    asked("rows", view, sort)
+}
+
+const fn kept(
+    name: &'static str,
+    view: Option<&'static str>,
+    sort: &'static [&'static str],
+) -> Part {
+    Part { name, view, sort, packed: Packed::Small }
 }
 
 const ID: &[&str] = &["system", "account_id", "id"];
+const RECORD: &[&str] = &["system", "account_id", "record_id"];
 const CALL: &[&str] = &["system", "account_id", "call_id"];
 
 pub const FOLDS: &[Fold] = &[
@@ -100,12 +109,12 @@ pub const FOLDS: &[Fold] = &[
         beside: Some("channel_events"),
         key: CALL,
         parts: &[
-            Part { name: "whole", view: Some("_calls_whole"), sort: &["started_at", "call_id"] },
-            Part { name: "cost_lines", view: Some("_call_cost_lines"), sort: CALL },
-            Part { name: "split_costs", view: Some("_split_cost_lines"), sort: CALL },
-            Part { name: "phases", view: Some("channel_phases"), sort: &["began_at", "call_id"] },
-            Part { name: "states", view: None, sort: CALL },
-            Part { name: "legs", view: None, sort: CALL },
+            asked("whole", "_calls_whole", &["started_at", "call_id"]),
+            asked("cost_lines", "_call_cost_lines", CALL),
+            asked("split_costs", "_split_cost_lines", CALL),
+            asked("phases", "channel_phases", &["began_at", "call_id"]),
+            kept("states", None, CALL),
+            kept("legs", None, CALL),
         ],
         what: What::Calls,
     },
@@ -148,20 +157,14 @@ pub const FOLDS: &[Fold] = &[
         &["system", "account_id", "user_id"],
         &[rows("_users_newest", &["user_id"])],
     ),
-    newest(
-        "deal_contacts",
-        &["deals"],
-        "_deal_contacts_told",
-        ID,
-        &[rows("_deal_contacts_newest", ID)],
-    ),
-    newest(
-        "deal_moves",
-        &["field_changes"],
-        "_deal_moves_told",
-        &["system", "account_id", "record_id"],
-        &[rows("_deal_moves", &["record_id"])],
-    ),
+    Fold {
+        name: "deal_histories",
+        tables: &["deals", "field_changes"],
+        beside: None,
+        key: RECORD,
+        parts: &[kept("kept", Some("_deal_history_kept"), RECORD), rows("_deal_histories", RECORD)],
+        what: What::Picked { told: "_deal_history_told" },
+    },
     newest("deal_stages", &["deals"], "_deal_stages_told", ID, &[rows("_deal_stages_newest", ID)]),
     newest(
         "deal_pipelines",

@@ -22,7 +22,8 @@ use datafusion::logical_expr::{
 };
 
 use super::person_spans::{instant, item as span};
-use super::walk::{PLACE, go_on, placed};
+use super::places::{PLACE, placed};
+use super::walk::go_on;
 
 /// What a group has.
 const SPANS: &str = "spans";
@@ -133,7 +134,7 @@ fn spans_of(groups: &StructArray) -> Result<&ListArray> {
     spans.ok_or_else(|| exec_datafusion_err!("a calendar's groups have spans"))
 }
 
-fn one_list(of: &DataType, told: ArrayRef) -> Result<ArrayRef> {
+pub(super) fn one_list(of: &DataType, told: ArrayRef) -> Result<ArrayRef> {
     let DataType::List(item) = of else { return exec_err!("a calendar has lists") };
     let all = OffsetBuffer::from_lengths([told.len()]);
     Ok(Arc::new(ListArray::try_new(Arc::clone(item), all, told, None)?))
@@ -160,7 +161,7 @@ fn in_slots(spans: &ListArray, slots: [Int64Array; 3]) -> Result<ListArray> {
 
 /// When spans of persons begin and end.
 pub(super) struct Cuts {
-    /// Of each person its [`PLACE`].
+    /// Of each person its [`PLACE`]: the first of its slots, and which of the persons it is, from 1 on.
     pub persons: Vec<[i64; PLACE]>,
     /// Of all persons, in the order of time, each once, and whose each is.
     pub instants: Vec<i64>,

@@ -18,7 +18,7 @@ pub trait Rule<const N: usize>: Clone + std::fmt::Debug + Send + Sync + 'static 
     /// What is held of a group.
     type Held: Held<N>;
 
-    /// Hands over the entry of each row, with the row's place, that tells one. A batch of them is not held: millions
+    /// Hands over the entries that each row tells, with the row's place. A batch of them is not held: millions
     /// of rows come by here, and to write their entries down takes longer than to count them.
     fn each_entry(
         &self,

@@ -121,16 +121,16 @@ fn taken(rows: &StructArray, place: &Field, found: &UInt64Array) -> Result<Array
     Ok(Arc::new(StructArray::try_new_with_length(told.clone(), columns, nulls, found.len())?))
 }
 
-type Account<'a> = (Option<&'a str>, Option<&'a str>);
+pub(super) type Account<'a> = (Option<&'a str>, Option<&'a str>);
 /// Where the row of each id is.
-type Ids<'a> = HashMap<&'a str, u64>;
+pub(super) type Ids<'a> = HashMap<&'a str, u64>;
 
 /// Texts of either kind, which are not copied.
-fn texts(column: &ArrayRef) -> Result<StringViewArray> {
+pub(super) fn texts(column: &ArrayRef) -> Result<StringViewArray> {
     Ok(cast(column, &DataType::Utf8View)?.as_string_view().clone())
 }
 
-fn held(keys: &[StringViewArray]) -> Result<HashMap<Account<'_>, Ids<'_>>> {
+pub(super) fn held(keys: &[StringViewArray]) -> Result<HashMap<Account<'_>, Ids<'_>>> {
     let [systems, accounts, ids] = keys else {
         return exec_err!("a row that is looked up has a system, an account and an id");
     };
@@ -145,7 +145,7 @@ fn held(keys: &[StringViewArray]) -> Result<HashMap<Account<'_>, Ids<'_>>> {
 }
 
 /// The ids of each of these accounts. Neighbours are mostly of one.
-fn of_accounts<'a>(
+pub(super) fn of_accounts<'a>(
     held: &'a HashMap<Account<'a>, Ids<'a>>,
     systems: &'a StringViewArray,
     accounts: &'a StringViewArray,

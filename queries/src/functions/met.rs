@@ -177,7 +177,7 @@ mod tests {
                 ('a', 7, -9, 4), ('b', 7, 4, 6), ('a', 7, 6, 9), ('c', 7, -9, 9), ('b', 9, 0, 5), ('b', 9, 8, 12), (NULL, 9, 1, 3)
             ) AS told(owner, person, began, ended)
         ),
-        owners AS (SELECT owner, person_spans(person, began, ended) AS spans FROM told GROUP BY owner),
+        owners AS (SELECT owner, person_spans([person], [named_struct('began', began, 'ended', ended)]) AS spans FROM told GROUP BY owner),
         calendar AS (
             SELECT calendar(array_agg(named_struct('owner', owner, 'spans', spans))) AS calendar FROM owners
         ),

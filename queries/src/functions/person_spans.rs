@@ -1,19 +1,17 @@
-//! `person_spans(person, began_at, ended_at)`: the times that lie in any of a group's spans of each person, as a list
-//! of `person` and a span; those of one person do not meet. A span without a person or a begin is none; one without an
-//! end goes on.
+//! `person_spans(persons, spans)`: the times that lie in any of a group's spans of each person, as a list of `person` and a
+//! span; those of one person do not meet. Each row tells a list of persons and a list of spans, which all of these
+//! have. A span without a begin is none; one without an end goes on.
 //!
-//! In SQL this takes two windows over all spans. It must keep each end as it was told: what is at `ended_at` is
-//! not in the span.
+//! In SQL this takes two windows over all spans of all persons. It must keep each end as it was told: what is at
+//! `ended_at` is not in the span.
 
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, AsArray, Int64Array, ListArray, StructArray, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, Int64Array, ListArray, StructArray, TimestampMicrosecondArray,
 };
 use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::{
-    DataType, Field, FieldRef, Fields, Int64Type, TimeUnit, TimestampMicrosecondType,
-};
+use arrow::datatypes::{ArrowNativeType, DataType, Field, FieldRef, Fields, TimeUnit};
 use datafusion::common::{Result, internal_err, plan_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
@@ -29,7 +27,7 @@ pub struct PersonSpans {
 
 impl Default for PersonSpans {
     fn default() -> Self {
-        Self { signature: Signature::any(3, Volatility::Immutable) }
+        Self { signature: Signature::any(2, Volatility::Immutable) }
     }
 }
 
@@ -42,6 +40,11 @@ fn fields() -> Fields {
     let person = Field::new("person", DataType::Int64, true);
     let ends = ["began_at", "ended_at"].map(|name| Field::new(name, instant(), true));
     std::iter::once(person).chain(ends).collect()
+}
+
+fn is_span(told: &DataType) -> bool {
+    let DataType::Struct(ends) = told else { return false };
+    ends.len() == 2 && ends.iter().all(|end| *end.data_type() == instant())
 }
 
 /// A span of a person.
@@ -60,12 +63,14 @@ impl AggregateUDFImpl for PersonSpans {
 
     fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
         match arguments {
-            [DataType::Int64, began, ended]
-                if [began, ended].map(|end| *end == instant()) == [true; 2] =>
+            [DataType::List(person), DataType::List(span)]
+                if *person.data_type() == DataType::Int64 && is_span(span.data_type()) =>
             {
                 Ok(DataType::List(item()))
             }
-            _ => plan_err!("person_spans takes a person (BIGINT) and two instants in UTC"),
+            _ => plan_err!(
+                "person_spans takes a list of persons (BIGINT) and a list of structs of two instants in UTC"
+            ),
         }
     }
 
@@ -124,6 +129,27 @@ fn meets([held, since, upto]: &mut Entry<3>, [person, began, ended]: Entry<3>) -
 /// The end of what goes on.
 const NEVER: i64 = i64::MAX;
 
+/// When spans begin and end.
+struct Ends<'a> {
+    began: &'a TimestampMicrosecondArray,
+    ended: &'a TimestampMicrosecondArray,
+}
+
+impl<'a> Ends<'a> {
+    fn of(spans: &'a StructArray) -> Result<Self> {
+        let [began, ended] = spans.columns() else {
+            return internal_err!("a span begins and ends");
+        };
+        Ok(Self { began: began.as_primitive(), ended: ended.as_primitive() })
+    }
+
+    fn span(&self, at: usize) -> Option<[i64; 2]> {
+        let began = self.began.is_valid(at).then(|| self.began.value(at))?;
+        let ended = if self.ended.is_valid(at) { self.ended.value(at) } else { NEVER };
+        (began < ended).then_some([began, ended])
+    }
+}
+
 impl Rule<3> for Spans {
     type Held = OfGroup;
 
@@ -132,17 +158,23 @@ impl Rule<3> for Spans {
         columns: &[ArrayRef],
         mut take: impl FnMut(usize, Entry<3>) -> Result<()>,
     ) -> Result<()> {
-        let [person, began, ended] = columns else {
-            return internal_err!("person_spans takes a person and two instants");
+        let [persons, spans] = columns else {
+            return internal_err!("person_spans takes persons and spans");
         };
-        let persons = person.as_primitive::<Int64Type>().iter();
-        let began = began.as_primitive::<TimestampMicrosecondType>().iter();
-        let ended = ended.as_primitive::<TimestampMicrosecondType>().iter();
-        for (row, ((person, began), ended)) in persons.zip(began).zip(ended).enumerate() {
-            let (Some(person), Some(began)) = (person, began) else { continue };
-            let ended = ended.unwrap_or(NEVER);
-            if began < ended {
-                take(row, [person, began, ended])?;
+        let (persons, spans) = (persons.as_list::<i32>(), spans.as_list::<i32>());
+        let ids: &Int64Array = persons.values().as_primitive();
+        let ends = Ends::of(spans.values().as_struct())?;
+        let bounds =
+            persons.value_offsets().array_windows().zip(spans.value_offsets().array_windows());
+        for (row, (own, told)) in bounds.enumerate() {
+            if persons.is_null(row) || spans.is_null(row) {
+                continue;
+            }
+            let [[first, after], [from, until]] = [own, told].map(|at| at.map(|at| at.as_usize()));
+            for id in (first..after).filter(|at| ids.is_valid(*at)) {
+                for [began, ended] in (from..until).filter_map(|at| ends.span(at)) {
+                    take(row, [ids.value(id), began, ended])?;
+                }
             }
         }
         Ok(())
@@ -168,7 +200,6 @@ fn instants(micros: impl Iterator<Item = i64>) -> ArrayRef {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::Array;
     use datafusion::logical_expr::EmitTo;
 
     use super::*;
@@ -177,11 +208,21 @@ mod tests {
         Arc::new(TimestampMicrosecondArray::from_iter(times).with_timezone("UTC"))
     }
 
-    fn told(of: impl IntoIterator<Item = (i64, i64, Option<i64>)> + Clone) -> [ArrayRef; 3] {
-        let persons =
-            Int64Array::from_iter_values(of.clone().into_iter().map(|(person, ..)| person));
+    /// One person and one span in each row.
+    fn told(of: impl IntoIterator<Item = (i64, i64, Option<i64>)> + Clone) -> [ArrayRef; 2] {
+        let ids = Int64Array::from_iter_values(of.clone().into_iter().map(|(person, ..)| person));
         let began = micros(of.clone().into_iter().map(|(_, began, _)| Some(began)));
-        [Arc::new(persons), began, micros(of.into_iter().map(|(.., ended)| ended))]
+        let ends = [began, micros(of.into_iter().map(|(.., ended)| ended))];
+        let fields = ["entered_at", "left_at"].map(|name| Field::new(name, instant(), true));
+        let fields = Fields::from_iter(fields);
+        let one_each = OffsetBuffer::from_repeated_length(1, ids.len());
+        let id = Arc::new(Field::new_list_field(DataType::Int64, true));
+        let span = Arc::new(Field::new_list_field(DataType::Struct(fields.clone()), true));
+        let spans = Arc::new(StructArray::new(fields, ends.to_vec(), None));
+        [
+            Arc::new(ListArray::new(id, one_each.clone(), Arc::new(ids), None)),
+            Arc::new(ListArray::new(span, one_each, spans, None)),
+        ]
     }
 
     fn merged(spans: &[(i64, i64, Option<i64>)]) -> Vec<Entry<3>> {
@@ -194,9 +235,9 @@ mod tests {
         let lists = both.evaluate(EmitTo::All).unwrap();
         let list = lists.as_list::<i32>().value(0);
         let list = list.as_struct();
-        let person = list.column(0).as_primitive::<Int64Type>();
-        let [began, ended] =
-            [1, 2].map(|at| list.column(at).as_primitive::<TimestampMicrosecondType>());
+        let person: &Int64Array = list.column(0).as_primitive();
+        let ends = [1, 2].map(|at| list.column(at).as_primitive());
+        let [began, ended]: [&TimestampMicrosecondArray; 2] = ends;
         (0..list.len()).map(|at| [person.value(at), began.value(at), ended.value(at)]).collect()
     }
 

@@ -83,7 +83,7 @@ mod tests {
                 FROM (VALUES (7, -9, 4), (7, 4, 6), (7, 4, 9), (7, -9, 9), (9, 0, 5), (9, 8, 12)) AS told(person, began, ended)
             ),
             groups AS (
-                SELECT began_at, ended_at, person_spans(person, began_at, ended_at) AS spans FROM told GROUP BY began_at, ended_at
+                SELECT began_at, ended_at, person_spans([person], [named_struct('began', began_at, 'ended', ended_at)]) AS spans FROM told GROUP BY began_at, ended_at
             ),
             calendar AS (
                 SELECT calendar(array_agg(named_struct('began_at', began_at, 'ended_at', ended_at, 'spans', spans))) AS calendar
@@ -124,7 +124,7 @@ mod tests {
             "calendar(7)",
             "calendar([7])",
             "calendar([named_struct('spans', [9])])",
-            "person_spans(7, 7, 7)",
+            "person_spans(7, 7)",
             "slot_at(7, 7, now())",
             "slot_at(named_struct('groups', 1, 'known', 2, 'persons', 3, 'cuts', 4, 'whose', 5, 'come_to', 6), 7, now())",
         ] {

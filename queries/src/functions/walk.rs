@@ -11,39 +11,13 @@ use arrow::compute::{sort_to_indices, take};
 use arrow::datatypes::ArrowNativeType;
 use datafusion::common::{Result, exec_err};
 
-/// What a place in a calendar has: a person, the first of its slots, and which of the persons it is, from 1 on. They lie
-/// side by side, since each call asks for all three.
-pub(super) const PLACE: usize = 3;
+use super::places::{PLACE, found};
 
 /// A person comes to its next slot.
 pub(super) fn go_on(come_to: &mut [u32], whose: u32) {
     if let Some(slot) = come_to.get_mut(whose.as_usize()) {
         *slot += 1;
     }
-}
-
-/// Persons in the places where [`places_of`] looks for them. Half of these are free, so that none is far: they have no
-/// cuts.
-pub(super) fn placed(persons: &[[i64; PLACE]]) -> Int64Array {
-    let mut placed = vec![[0; PLACE]; (2 * persons.len()).next_power_of_two()];
-    for told in persons {
-        let [person, ..] = told;
-        let is_free = |at: &usize| placed.get(*at) == Some(&[0; PLACE]);
-        let free = places_of(*person, placed.len()).find(is_free);
-        if let Some(held) = free.and_then(|at| placed.get_mut(at)) {
-            *held = *told;
-        }
-    }
-    placed.into_flattened().into()
-}
-
-/// Where a person is among so many places, a power of two: at the first of these that no other has. Millions of calls
-/// are looked up, and a search by halves among thousands of persons misses the cache many times for each.
-fn places_of(person: i64, places: usize) -> impl Iterator<Item = usize> {
-    // 2^64 by the golden ratio: numbers that differ in their last digits alone then differ in the first bits.
-    let spread = person.cast_unsigned().wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let first = spread.rotate_left(places.trailing_zeros()).as_usize();
-    (0..places).map(move |next| first.wrapping_add(next) & (places - 1))
 }
 
 /// Where instants are looked for.
@@ -106,11 +80,9 @@ impl Calendar {
         slots.collect()
     }
 
+    /// A person's [`PLACE`].
     fn place(&self, person: i64) -> Option<[i64; PLACE]> {
-        let (places, _) = self.persons.values().as_chunks::<PLACE>();
-        let held = places_of(person, places.len()).map_while(|at| places.get(at).copied());
-        let mut held = held.take_while(|[.., number]| *number > 0);
-        held.find(|[held, ..]| *held == person)
+        found(&self.persons, person).next()
     }
 
     /// A walk that begins before an instant, at the last place from where it is known how far all have come.
@@ -155,6 +127,7 @@ mod tests {
 
     use super::super::calendar::Cuts;
     use super::super::person_spans::{instant, item as span};
+    use super::super::places::placed;
     use super::*;
 
     const PERSONS: i64 = 50;

@@ -1,6 +1,6 @@
 //! `deal-calls`: what was talked with the people of the deals while these were open.
 //!
-//! The templates call a row of the view `deal_stays` `deal`, and one of `calls_current` `call`. Dimensions
+//! The templates call a row of the view `deal_openings` `deal`, and one of `calls_current` `call`. Dimensions
 //! and filters name deals or calls, never both: each side is grouped before they meet.
 
 use super::call_cost::CURRENCY;

@@ -20,7 +20,7 @@ use crate::fold::{FOLDS, Fold};
 type Line = (&'static str, String);
 
 /// The folds behind what is asked.
-const FOLDED: &[&str] = &["calls", "deals", "agents", "deal_changes", "deal_moves"];
+const FOLDED: &[&str] = &["calls", "deals", "agents", "deal_changes", "deal_histories"];
 const ASKED: &[&str] = &[
     "SELECT * FROM calls_current ORDER BY system, account_id, call_id, extension, talk_basis",
     "SELECT * FROM call_costs ORDER BY system, account_id, call_id, currency",
@@ -30,6 +30,8 @@ const ASKED: &[&str] = &[
     r#"SELECT * FROM deal_changes ORDER BY "offset", field, old, new"#,
     r#"SELECT * FROM channel_phases ORDER BY "offset""#,
     "SELECT * FROM deal_stays ORDER BY deal_id, entered_at, left_at, stage_id",
+    "SELECT deal_id, deal_name, deal_outcome, array_sort(phone_keys) AS phone_keys, cardinality(open_stays) AS stays
+        FROM deal_openings ORDER BY deal_id",
 ];
 
 fn number(most: u8) -> impl Strategy<Value = Option<u8>> {
@@ -127,6 +129,7 @@ prop_compose! {
         id in 0u8..3, second in 0u8..60, late in 0u8..60, kind in 0u8..10,
         (name, amount, stage, stage_name) in (number(3), number(4), number(2), number(3)),
         (owner, owner_name, actor) in (number(2), number(3), number(2)),
+        (contact, account) in (number(2), number(2)),
     ) -> Line {
         ("deals", row(&[
             ("id", Some(id.to_string())),
@@ -143,6 +146,22 @@ prop_compose! {
             ("owner_name", text("owner ", owner_name)),
             ("actor_id", text("", actor)),
             ("actor_name", text("actor ", owner_name)),
+            ("contact_ids", contact.map(|contact| format!("[\"{contact}\"]"))),
+            ("sales_account_id", account.map(|account| account.to_string())),
+        ]))
+    }
+}
+
+prop_compose! {
+    fn person()(
+        table in prop::sample::select(vec!["contacts", "sales_accounts"]), id in 0u8..2, second in 0u8..60, n in number(3),
+    ) -> Line {
+        let number = if table == "contacts" { "mobile_number" } else { "phone" };
+        (table, row(&[
+            ("id", Some(id.to_string())),
+            ("event_type", Some("\"onUpdate\"".to_owned())),
+            ("event_time", time(second)),
+            (number, text("+493090182", n)),
         ]))
     }
 }
@@ -165,7 +184,7 @@ prop_compose! {
 }
 
 fn turns() -> impl Strategy<Value = Vec<Vec<Line>>> {
-    let line = prop_oneof![3 => call(), 3 => leg(), 2 => channel(), 2 => deal(), 3 => change()];
+    let line = prop_oneof![3 => call(), 3 => leg(), 2 => channel(), 2 => deal(), 3 => change(), 1 => person()];
     prop::collection::vec(prop::collection::vec(line, 1..16), 2..5).prop_map(|turns| {
         let mut place = Place::default();
         turns
@@ -250,7 +269,10 @@ async fn folded(fold: &Fold, inputs: &Inputs, fresh: &Fresh) -> Inputs {
             );
             rows.extend(context.sql(&sql).await.unwrap().collect().await.unwrap());
         }
-        after.parts.insert(part.name, in_memory(rows[0].schema(), rows));
+        // Files of one part are read by the columns of the first.
+        let columns = rows[0].schema();
+        rows.iter().for_each(|rows| assert_eq!(rows.schema(), columns, "{}", part.name));
+        after.parts.insert(part.name, in_memory(columns, rows));
     }
     after
 }

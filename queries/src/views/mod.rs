@@ -265,6 +265,11 @@ pub const VIEWS: &[View] = &[
         sql: include_str!("deal_stages_held.sql"),
     },
     View {
+        name: "_deal_stages_closed",
+        row_is: "all deal stages that are not open in one list",
+        sql: include_str!("deal_stages_closed.sql"),
+    },
+    View {
         name: "_deal_pipelines_told",
         row_is: "one deal pipeline, each time it was told",
         sql: include_str!("deal_pipelines_told.sql"),
@@ -280,16 +285,6 @@ pub const VIEWS: &[View] = &[
         sql: include_str!("deal_pipelines.sql"),
     },
     View {
-        name: "_deal_contacts_told",
-        row_is: "the people of one deal, each time a state told them",
-        sql: include_str!("deal_contacts_told.sql"),
-    },
-    View {
-        name: "_deal_contacts_newest",
-        row_is: "the people of one deal, when a state told them last",
-        sql: newest!("_deal_contacts_told", "id", ""),
-    },
-    View {
         name: "deal_value_names",
         row_is: "the name of one id that a deal's field can hold",
         sql: include_str!("deal_value_names.sql"),
@@ -298,16 +293,6 @@ pub const VIEWS: &[View] = &[
         name: "_deal_changes_told",
         row_is: "one field of one update of a deal that changed, each time it was told",
         sql: include_str!("deal_changes_told.sql"),
-    },
-    View {
-        name: "_deal_moves_told",
-        row_is: "one change of a deal's stage, each time that it was told",
-        sql: include_str!("deal_moves_told.sql"),
-    },
-    View {
-        name: "_deal_moves",
-        row_is: "one change of a deal's stage, and when the next one was",
-        sql: include_str!("deal_moves.sql"),
     },
     View {
         name: "_deal_changes_first",
@@ -320,14 +305,44 @@ pub const VIEWS: &[View] = &[
         sql: include_str!("deal_changes.sql"),
     },
     View {
+        name: "_deal_history_told",
+        row_is: "one state of a deal or change of its stage, each time that it was told",
+        sql: include_str!("deal_history_told.sql"),
+    },
+    View {
+        name: "_deal_history_kept",
+        row_is: "one deal's newest state, or a change of its stage when it was told first",
+        sql: include_str!("deal_history_kept.sql"),
+    },
+    View {
+        name: "_deal_histories",
+        row_is: "one deal with its stays in stages, its contacts and its account",
+        sql: include_str!("deal_histories.sql"),
+    },
+    View {
         name: "deal_stays",
         row_is: "one stay of a deal in a stage",
         sql: include_str!("deal_stays.sql"),
     },
     View {
+        name: "_people_numbers",
+        row_is: "one number by which a contact or an account is called, each time that it is told",
+        sql: include_str!("people_numbers.sql"),
+    },
+    View {
+        name: "_phone_book",
+        row_is: "the numbers of all people, to look them up",
+        sql: include_str!("phone_book.sql"),
+    },
+    View {
         name: "deal_numbers",
         row_is: "one number by which a deal's people are called, each time that it is told",
         sql: include_str!("deal_numbers.sql"),
+    },
+    View {
+        name: "deal_openings",
+        row_is: "one deal that is not deleted, its stays in open stages and its people's numbers",
+        sql: include_str!("deal_openings.sql"),
     },
 ];
 

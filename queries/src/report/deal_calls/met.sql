@@ -4,13 +4,9 @@
 WITH open AS (
     SELECT
         {deal_groups}
-        person_spans(people.phone_key, deal.entered_at, deal.left_at) AS spans
-    FROM deal_stays AS deal
-    INNER JOIN deal_numbers AS people
-        ON (people.system IS NOT DISTINCT FROM deal.system)
-        AND (people.account_id IS NOT DISTINCT FROM deal.account_id)
-        AND (people.deal_id = deal.deal_id)
-    WHERE coalesce(deal.outcome, 'open') = 'open' AND NOT deal.is_deleted AND {deal_filters}
+        person_spans(deal.phone_keys, deal.open_stays) AS spans
+    FROM deal_openings AS deal
+    WHERE {deal_filters}
     {deal_grouping}
 ),
 -- As a scalar subquery it is computed once, however often it is named.
