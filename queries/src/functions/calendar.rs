@@ -135,7 +135,7 @@ fn spans_of(groups: &StructArray) -> Result<&ListArray> {
 }
 
 pub(super) fn one_list(of: &DataType, told: ArrayRef) -> Result<ArrayRef> {
-    let DataType::List(item) = of else { return exec_err!("a calendar has lists") };
+    let DataType::List(item) = of else { return exec_err!("this is told as a list") };
     let all = OffsetBuffer::from_lengths([told.len()]);
     Ok(Arc::new(ListArray::try_new(Arc::clone(item), all, told, None)?))
 }

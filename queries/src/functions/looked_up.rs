@@ -106,8 +106,8 @@ fn told(arguments: &[DataType]) -> Option<DataType> {
     let DataType::Struct(fields) = row.data_type() else { return None };
     let (keys, told) = fields.split_at_checked(KEYS)?;
     let mut texts = texts.iter().chain(keys.iter().map(|key| key.data_type()));
-    let is_text = texts.all(|text| matches!(text, DataType::Utf8 | DataType::Utf8View));
-    let ids = (arguments.len()).checked_sub(KEYS).filter(|ids| is_text && *ids > 0)?;
+    let are_texts = texts.all(is_text);
+    let ids = (arguments.len()).checked_sub(KEYS).filter(|ids| are_texts && *ids > 0)?;
     let place = |name: &&str| Field::new(*name, DataType::Struct(told.into()), true);
     Some(DataType::Struct(PLACES.get(..ids)?.iter().map(place).collect()))
 }
@@ -123,7 +123,11 @@ fn taken(rows: &StructArray, place: &Field, found: &UInt64Array) -> Result<Array
 
 pub(super) type Account<'a> = (Option<&'a str>, Option<&'a str>);
 /// Where the row of each id is.
-pub(super) type Ids<'a> = HashMap<&'a str, u64>;
+type Ids<'a> = HashMap<&'a str, u64>;
+
+pub(super) fn is_text(of: &DataType) -> bool {
+    matches!(of, DataType::Utf8 | DataType::Utf8View)
+}
 
 /// Texts of either kind, which are not copied.
 pub(super) fn texts(column: &ArrayRef) -> Result<StringViewArray> {
@@ -144,20 +148,20 @@ pub(super) fn held(keys: &[StringViewArray]) -> Result<HashMap<Account<'_>, Ids<
     Ok(held)
 }
 
-/// The ids of each of these accounts. Neighbours are mostly of one.
-pub(super) fn of_accounts<'a>(
-    held: &'a HashMap<Account<'a>, Ids<'a>>,
+/// What is held of each of these accounts. Neighbours are mostly of one.
+pub(super) fn of_accounts<'a, T>(
+    held: &'a HashMap<Account<'a>, T>,
     systems: &'a StringViewArray,
     accounts: &'a StringViewArray,
-) -> Vec<Option<&'a Ids<'a>>> {
-    let mut last: Option<(Account<'_>, Option<&Ids<'_>>)> = None;
+) -> Vec<Option<&'a T>> {
+    let mut last: Option<(Account<'_>, Option<&T>)> = None;
     let accounts = systems.iter().zip(accounts);
     let found = accounts.map(|account| match last {
-        Some((of, ids)) if of == account => ids,
+        Some((of, told)) if of == account => told,
         _ => {
-            let ids = held.get(&account);
-            last = Some((account, ids));
-            ids
+            let told = held.get(&account);
+            last = Some((account, told));
+            told
         }
     });
     found.collect()

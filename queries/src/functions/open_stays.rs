@@ -13,7 +13,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 
-use super::looked_up::{held, of_accounts, texts};
+use super::looked_up::{held, is_text, of_accounts, texts};
 use super::person_spans::instant;
 
 fn fields() -> Fields {
@@ -21,7 +21,7 @@ fn fields() -> Fields {
 }
 
 /// An open stay.
-pub(super) fn item() -> FieldRef {
+fn item() -> FieldRef {
     Arc::new(Field::new_list_field(DataType::Struct(fields()), true))
 }
 
@@ -34,10 +34,6 @@ impl Default for OpenStays {
     fn default() -> Self {
         Self { signature: Signature::any(4, Volatility::Immutable) }
     }
-}
-
-fn is_text(of: &DataType) -> bool {
-    matches!(of, DataType::Utf8 | DataType::Utf8View)
 }
 
 fn are_stages(row: &DataType) -> bool {

@@ -18,7 +18,7 @@ use datafusion::logical_expr::{
 };
 
 use super::calendar::one_list;
-use super::looked_up::{Account, texts};
+use super::looked_up::{Account, is_text, of_accounts, texts};
 use super::places::{found, placed};
 
 fn numbers() -> FieldRef {
@@ -40,10 +40,6 @@ fn book() -> Fields {
     ]
     .into_iter()
     .collect()
-}
-
-fn is_text(of: &DataType) -> bool {
-    matches!(of, DataType::Utf8 | DataType::Utf8View)
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -195,9 +191,20 @@ impl ScalarUDFImpl for PhonesOf {
         let [systems, accounts, contacts, sales_accounts] = asked.as_slice() else {
             return exec_err!("phones_of takes a system, an account, contacts and a sales account");
         };
-        let (systems, accounts) = (texts(systems)?, texts(accounts)?);
-        let phones = Book::of(book)?.phones(
-            systems.iter().zip(&accounts),
+        let lists = book.columns().iter().map(|column| column.as_list_opt::<i32>());
+        let lists: Option<Vec<ArrayRef>> = lists.map(|list| Some(list?.value(0))).collect();
+        let Some([told, phones]) = lists.as_deref() else {
+            return exec_err!("a book has accounts and numbers");
+        };
+        let [system, account, of_contacts, of_sales_accounts] = told.as_struct().columns() else {
+            return exec_err!("a book's accounts have contacts and sales accounts");
+        };
+        let (system, account) = (texts(system)?, texts(account)?);
+        let places = [of_contacts.as_list(), of_sales_accounts.as_list()];
+        let book = Book::of(&system, &account, places, phones.as_primitive());
+        let phones = book.phones(
+            &texts(systems)?,
+            &texts(accounts)?,
             contacts.as_list(),
             sales_accounts.as_primitive(),
         );
@@ -206,53 +213,40 @@ impl ScalarUDFImpl for PhonesOf {
 }
 
 /// Where numbers are looked up.
-struct Book {
-    systems: StringViewArray,
-    accounts: StringViewArray,
+struct Book<'a> {
     /// Of each account the places of its contacts, and those of its sales accounts.
-    places: [ListArray; 2],
+    places: HashMap<Account<'a>, [Int64Array; 2]>,
     phones: Int64Array,
 }
 
-impl Book {
-    fn of(book: &StructArray) -> Result<Self> {
-        let lists = book.columns().iter().map(|column| column.as_list_opt::<i32>());
-        let lists: Option<Vec<ArrayRef>> = lists.map(|list| Some(list?.value(0))).collect();
-        if let Some([accounts, phones]) = lists.as_deref()
-            && let [system, account, contacts, sales_accounts] = accounts.as_struct().columns()
-        {
-            return Ok(Self {
-                systems: texts(system)?,
-                accounts: texts(account)?,
-                places: [contacts, sales_accounts].map(|places| places.as_list().clone()),
-                phones: phones.as_primitive().clone(),
-            });
-        }
-        exec_err!("a book has accounts and numbers")
+impl<'a> Book<'a> {
+    fn of(
+        systems: &'a StringViewArray,
+        accounts: &'a StringViewArray,
+        lists: [&ListArray; 2],
+        phones: &Int64Array,
+    ) -> Self {
+        let places = |at: usize| lists.map(|places| places.value(at).as_primitive().clone());
+        let named = systems.iter().zip(accounts).enumerate();
+        let places = named.map(|(at, account)| (account, places(at))).collect();
+        Self { places, phones: phones.clone() }
     }
 
     /// The numbers of these people.
-    fn phones<'a>(
+    fn phones(
         &self,
-        accounts: impl Iterator<Item = Account<'a>>,
+        systems: &StringViewArray,
+        accounts: &StringViewArray,
         contacts: &ListArray,
         sales_accounts: &Int64Array,
     ) -> Result<ListArray> {
-        let held: HashMap<Account<'_>, usize> =
-            self.systems.iter().zip(&self.accounts).zip(0..).collect();
+        let accounts = of_accounts(&self.places, systems, accounts);
         let ids: &Int64Array = contacts.values().as_primitive();
         let (mut phones, mut lengths) = (Vec::new(), Vec::with_capacity(contacts.len()));
-        // Neighbours are mostly of one account.
-        let mut last: Option<(Account<'_>, Option<[Int64Array; 2]>)> = None;
         let bounds = contacts.value_offsets().array_windows();
-        for ((account, bounds), row) in accounts.zip(bounds).zip(0..) {
+        for ((places, bounds), row) in accounts.into_iter().zip(bounds).zip(0..) {
             let before = phones.len();
-            if last.as_ref().is_none_or(|(of, _)| *of != account) {
-                let at = held.get(&account);
-                let places = at.map(|at| self.places.each_ref().map(|of| of.value(*at)));
-                last = Some((account, places.map(|of| of.map(|of| of.as_primitive().clone()))));
-            }
-            if let Some((_, Some([of_contacts, of_sales_accounts]))) = &last {
+            if let Some([of_contacts, of_sales_accounts]) = places {
                 let [from, until] = bounds.map(|at| at.as_usize());
                 let own = if contacts.is_valid(row) { from..until } else { 0..0 };
                 for at in own.filter(|at| ids.is_valid(*at)) {
