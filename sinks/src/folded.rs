@@ -19,6 +19,7 @@ use ringlake_transform::faults::{self, Side};
 use ringlake_transform::folded::{
     FOLDED, FoldedFile, Manifest, Packed, manifest_name, manifest_number,
 };
+use ringlake_transform::narrow::narrowed;
 
 use crate::error::SinkError;
 use crate::root::Root;
@@ -181,6 +182,7 @@ fn encode(
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_created_by(concat!("ringlake ", env!("CARGO_PKG_VERSION")).to_owned())
         .build();
+    let rows = narrowed(rows)?;
     let mut bytes = Vec::new();
     let mut writer = ArrowWriter::try_new(&mut bytes, rows.schema(), Some(properties))?;
     let mut from = 0;

@@ -21,6 +21,7 @@ mod form;
 pub mod json;
 pub mod letters;
 pub mod merge;
+pub mod narrow;
 #[cfg(test)]
 mod nothing_lost;
 pub mod offsets;

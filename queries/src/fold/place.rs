@@ -23,6 +23,7 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use ringlake_transform::folded::{FoldedTo, Manifest, manifest_number};
+use ringlake_transform::narrow::widened;
 use ringlake_transform::tables::EVENT_MONTH;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -243,14 +244,17 @@ impl Place {
             context.register_object_store(&self.root, Arc::clone(&self.whole));
         }
         let views = texts == Texts::Views;
-        let format = ParquetFormat::default().with_force_view_types(views);
+        // Which says of a column what it was before it was narrowed.
+        let format =
+            ParquetFormat::default().with_force_view_types(views).with_skip_metadata(false);
         let format: Arc<dyn FileFormat> = Arc::new(format);
         let options = ListingOptions::new(format).with_file_extension(".parquet");
         let schema = match (schema, urls.first()) {
             (Some(schema), _) if views => Arc::new(transform_schema_to_view(&schema)),
             (Some(schema), _) => schema,
             (None, Some(first)) => {
-                options.infer_schema(&context.state(), first).await.map_err(QueryError::Failed)?
+                let stored = options.infer_schema(&context.state(), first).await;
+                Arc::new(widened(&*stored.map_err(QueryError::Failed)?))
             }
             (None, None) => Arc::new(Schema::empty()),
         };
@@ -323,4 +327,55 @@ fn actions(body: &[u8]) -> Option<Vec<Action>> {
 fn failed(what: &str) -> impl FnOnce(DeltaTableError) -> QueryError {
     let table = what.to_owned();
     move |source| QueryError::Table { table, source: Box::new(source) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, RecordBatch};
+    use arrow::datatypes::{DataType, Decimal128Type};
+    use parquet::arrow::ArrowWriter;
+    use ringlake_transform::narrow::narrowed;
+
+    use super::*;
+
+    const AMOUNT: DataType = DataType::Decimal128(28, 9);
+    const MANY_DIGITS: i128 = 10_i128.pow(24);
+
+    /// Writes a file as it is folded; returns the type that its amounts have there.
+    fn written(file: &std::path::Path, amounts: &[i128]) -> DataType {
+        let amounts = Decimal128Array::from_iter_values(amounts.iter().copied());
+        let amounts: ArrayRef = Arc::new(amounts.with_data_type(AMOUNT));
+        let rows = narrowed(&RecordBatch::try_from_iter([("cost", amounts)]).unwrap()).unwrap();
+        let file = File::create(file).unwrap();
+        let mut writer = ArrowWriter::try_new(file, rows.schema(), None).unwrap();
+        writer.write(&rows).unwrap();
+        writer.close().unwrap();
+        rows.column(0).data_type().clone()
+    }
+
+    #[tokio::test]
+    async fn amounts_are_read_whole_whichever_file_is_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        assert_ne!(written(&at("few.parquet"), &[1, -2]), AMOUNT);
+        assert_eq!(written(&at("many.parquet"), &[MANY_DIGITS, 3]), AMOUNT);
+        let root = Url::from_directory_path(folder.path()).unwrap();
+        let place = Place::open(&root, &StoreOptions::default()).unwrap();
+        for files in [["few.parquet", "many.parquet"], ["many.parquet", "few.parquet"]] {
+            let context = SessionContext::new();
+            let read = place.files(&context, files.into_iter(), None, Texts::Views).await.unwrap();
+            assert_eq!(*read.schema().field(0).data_type(), AMOUNT);
+            let read = context.read_table(read).unwrap().collect().await.unwrap();
+            let amounts = read.iter().flat_map(|rows| {
+                let amounts = rows.column(0).as_primitive::<Decimal128Type>();
+                assert_eq!(*amounts.data_type(), AMOUNT);
+                amounts.values().iter().copied()
+            });
+            let mut amounts: Vec<i128> = amounts.collect();
+            amounts.sort_unstable();
+            assert_eq!(amounts, [-2, 1, 3, MANY_DIGITS]);
+        }
+    }
 }
