@@ -151,6 +151,14 @@ fn nobody_comes_in_without_the_password() {
         command.args(["--no-password", "-c", "select 1"]).env("PGPASSWORD", password);
         let named = command.output().unwrap();
         assert!(!named.status.success(), "{user} {password}: {named:?}");
+        let refused = String::from_utf8_lossy(&named.stderr);
+        let says = format!("password authentication failed for user \"{user}\"");
+        // Without a password psql does not ask.
+        assert!(password.is_empty() || refused.contains(&says), "{user} {password}: {refused}");
+        assert!(
+            password.is_empty() || refused.contains("pg-password"),
+            "{user} {password}: {refused}"
+        );
         assert!(user == "postgres" || !ended.status.success(), "{user} {password}: {ended:?}");
     }
     assert!(!place.data().join("pg-password").exists(), "a password was given");

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use datafusion_postgres::pgwire::api::auth::StartupHandler;
 use datafusion_postgres::pgwire::api::auth::sasl::SASLAuthStartupHandler;
 use datafusion_postgres::pgwire::api::auth::sasl::scram::{
     SCRAM_ITERATIONS, ScramAuth, gen_salted_password, random_nonce,
@@ -11,9 +12,13 @@ use datafusion_postgres::pgwire::api::auth::sasl::scram::{
 use datafusion_postgres::pgwire::api::auth::{
     AuthSource, DefaultServerParameterProvider, LoginInfo, Password,
 };
-use datafusion_postgres::pgwire::error::PgWireResult;
+use datafusion_postgres::pgwire::api::{ClientInfo, METADATA_USER};
+use datafusion_postgres::pgwire::error::{ErrorInfo, PgWireError, PgWireResult};
+use datafusion_postgres::pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
+use futures::Sink;
 
-pub type Startup = SASLAuthStartupHandler<DefaultServerParameterProvider>;
+/// Who asks to come in.
+pub struct Startup(SASLAuthStartupHandler<DefaultServerParameterProvider>);
 
 /// Lets one connection in; the exchange has a state, so each needs its own.
 pub fn handler(user: &str, password: &str) -> Startup {
@@ -21,7 +26,43 @@ pub fn handler(user: &str, password: &str) -> Startup {
     let mut parameters = DefaultServerParameterProvider::default();
     parameters.is_superuser = false;
     parameters.default_transaction_read_only = true;
-    Startup::new(Arc::new(parameters)).with_scram(ScramAuth::new(Arc::new(one)))
+    let scram = ScramAuth::new(Arc::new(one));
+    Startup(SASLAuthStartupHandler::new(Arc::new(parameters)).with_scram(scram))
+}
+
+#[async_trait]
+impl StartupHandler for Startup {
+    async fn on_startup<C>(
+        &self,
+        client: &mut C,
+        message: PgWireFrontendMessage,
+    ) -> PgWireResult<()>
+    where
+        C: ClientInfo + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::Error: fmt::Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        let told = self.0.on_startup(client, message).await;
+        told.map_err(|error| match error {
+            // Which names the user of the exchange, that clients leave empty.
+            PgWireError::InvalidPassword(_) => {
+                refused(client.metadata().get(METADATA_USER).map_or("", String::as_str))
+            }
+            other => other,
+        })
+    }
+}
+
+/// As PostgreSQL says it, whether there is such a user or not.
+fn refused(user: &str) -> PgWireError {
+    let message = format!("password authentication failed for user \"{user}\"");
+    let mut info = ErrorInfo::new("FATAL".to_owned(), "28P01".to_owned(), message);
+    info.hint = Some(
+        "user and password are those of [pg] in the server's settings; where these give none, the password is in \
+         pg-password in its data folder"
+            .to_owned(),
+    );
+    PgWireError::UserError(Box::new(info))
 }
 
 struct OneUser {
