@@ -153,12 +153,10 @@ fn nobody_comes_in_without_the_password() {
         assert!(!named.status.success(), "{user} {password}: {named:?}");
         let refused = String::from_utf8_lossy(&named.stderr);
         let says = format!("password authentication failed for user \"{user}\"");
-        // Without a password psql does not ask.
-        assert!(password.is_empty() || refused.contains(&says), "{user} {password}: {refused}");
-        assert!(
-            password.is_empty() || refused.contains("pg-password"),
-            "{user} {password}: {refused}"
-        );
+        for says in [&says, "pg-password"] {
+            // Without a password psql does not ask.
+            assert!(password.is_empty() || refused.contains(says), "{user} {password}: {refused}");
+        }
         assert!(user == "postgres" || !ended.status.success(), "{user} {password}: {ended:?}");
     }
     assert!(!place.data().join("pg-password").exists(), "a password was given");

@@ -244,7 +244,7 @@ impl Place {
             context.register_object_store(&self.root, Arc::clone(&self.whole));
         }
         let views = texts == Texts::Views;
-        // Which says of a column what it was before it was narrowed.
+        // Metadata says of a column what it was before it was narrowed.
         let format =
             ParquetFormat::default().with_force_view_types(views).with_skip_metadata(false);
         let format: Arc<dyn FileFormat> = Arc::new(format);

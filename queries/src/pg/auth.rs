@@ -4,20 +4,21 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use datafusion_postgres::pgwire::api::auth::StartupHandler;
 use datafusion_postgres::pgwire::api::auth::sasl::SASLAuthStartupHandler;
 use datafusion_postgres::pgwire::api::auth::sasl::scram::{
     SCRAM_ITERATIONS, ScramAuth, gen_salted_password, random_nonce,
 };
 use datafusion_postgres::pgwire::api::auth::{
-    AuthSource, DefaultServerParameterProvider, LoginInfo, Password,
+    AuthSource, DefaultServerParameterProvider, LoginInfo, Password, StartupHandler,
 };
 use datafusion_postgres::pgwire::api::{ClientInfo, METADATA_USER};
-use datafusion_postgres::pgwire::error::{ErrorInfo, PgWireError, PgWireResult};
+use datafusion_postgres::pgwire::error::{PgWireError, PgWireResult};
 use datafusion_postgres::pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
 use futures::Sink;
 
-/// Who asks to come in.
+use super::failure::refused;
+
+/// The door of one connection.
 pub struct Startup(SASLAuthStartupHandler<DefaultServerParameterProvider>);
 
 /// Lets one connection in; the exchange has a state, so each needs its own.
@@ -51,18 +52,6 @@ impl StartupHandler for Startup {
             other => other,
         })
     }
-}
-
-/// As PostgreSQL says it, whether there is such a user or not.
-fn refused(user: &str) -> PgWireError {
-    let message = format!("password authentication failed for user \"{user}\"");
-    let mut info = ErrorInfo::new("FATAL".to_owned(), "28P01".to_owned(), message);
-    info.hint = Some(
-        "user and password are those of [pg] in the server's settings; where these give none, the password is in \
-         pg-password in its data folder"
-            .to_owned(),
-    );
-    PgWireError::UserError(Box::new(info))
 }
 
 struct OneUser {

@@ -19,6 +19,18 @@ pub fn told(error: &QueryError, sql: &str) -> PgWireError {
     PgWireError::UserError(Box::new(info))
 }
 
+/// Somebody whose password is wrong, as PostgreSQL says it, whether there is such a user or not.
+pub fn refused(user: &str) -> PgWireError {
+    let message = format!("password authentication failed for user \"{user}\"");
+    let mut info = ErrorInfo::new("FATAL".to_owned(), "28P01".to_owned(), message);
+    info.hint = Some(
+        "user and password are those of [pg] in the server's settings; where these give none, the password is in \
+         pg-password in its data folder"
+            .to_owned(),
+    );
+    PgWireError::UserError(Box::new(info))
+}
+
 /// The codes of https://www.postgresql.org/docs/current/errcodes-appendix.html.
 fn code(error: &QueryError) -> &'static str {
     match error {
